@@ -1,0 +1,164 @@
+//! Reading: what both a snapshot and a write transaction can be asked.
+
+use crate::error::{Error, Result};
+use crate::key::{self, Key};
+use crate::record::{self, Record};
+use crate::store::{self, Transaction};
+use crate::table::Table;
+
+/// A transaction to read from.
+pub struct View<'t> {
+    txn: &'t Transaction,
+}
+
+/// A stored entry: its physical key and its value.
+pub struct Stored {
+    pub(crate) physical: Vec<u8>,
+    pub(crate) value: Vec<u8>,
+}
+
+impl Stored {
+    /// The record that it holds.
+    pub fn decode<'a, R: Record<'a>>(&'a self) -> Result<R> {
+        record::decode(&self.physical, &self.value)
+    }
+}
+
+/// The answers of a `get_many`, in the order of the keys.
+#[derive(Default)]
+pub struct Many {
+    physical: Vec<Vec<u8>>,
+    buffers: Vec<Vec<u8>>,
+    /// For each key the buffer and the range of the value in it.
+    values: Vec<Option<(usize, usize, usize)>>,
+}
+
+impl Many {
+    /// How many keys were asked for.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// The value of the key at this position.
+    pub fn value(&self, position: usize) -> Option<&[u8]> {
+        let (buffer, start, end) = (*self.values.get(position)?)?;
+        self.buffers.get(buffer)?.get(start..end)
+    }
+
+    /// The record at this position.
+    pub fn decode<'a, R: Record<'a>>(&'a self, position: usize) -> Result<Option<R>> {
+        self.value(position).map(|value| record::decode(&self.physical[position], value)).transpose()
+    }
+
+    /// The record at this position, which an index says is there.
+    pub fn expect<'a, R: Record<'a>>(&'a self, position: usize) -> Result<R> {
+        self.decode(position)?.ok_or_else(|| dangling(R::TABLE, &self.physical[position]))
+    }
+}
+
+/// The error for an index entry whose record is missing.
+pub fn dangling(table: Table, physical: &[u8]) -> Error {
+    Error::Corrupt(format!(
+        "table {}, key {}: an index names this record, but it is missing; run reindex",
+        table.name(),
+        key::printable(physical)
+    ))
+}
+
+impl<'t> View<'t> {
+    /// Reads from this transaction.
+    pub fn new(txn: &'t Transaction) -> Self {
+        View { txn }
+    }
+
+    /// The transaction.
+    pub fn txn(&self) -> &'t Transaction {
+        self.txn
+    }
+
+    /// The value under a physical key.
+    pub fn get_physical(&self, table: Table, physical: &[u8]) -> Result<Option<Vec<u8>>> {
+        match self.txn.get(table.number(), physical) {
+            Ok(value) => Ok(Some(value)),
+            Err(store::Error::NotFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The value of an entry that is not a record.
+    pub fn get(&self, table: Table, key: &Key) -> Result<Option<Vec<u8>>> {
+        key::with_physical(key.bytes(), |physical| {
+            let Some(value) = self.get_physical(table, physical)? else { return Ok(None) };
+            if !key::is_cut(physical) {
+                return Ok(Some(value));
+            }
+            let (_, rest) = key::split_value(&value).ok_or_else(|| record::corrupt(table, physical))?;
+            Ok(Some(rest.to_vec()))
+        })
+    }
+
+    /// The record with this key.
+    pub fn find(&self, table: Table, key: &Key) -> Result<Option<Stored>> {
+        key::with_physical(key.bytes(), |physical| {
+            let value = self.get_physical(table, physical)?;
+            Ok(value.map(|value| Stored { physical: physical.to_vec(), value }))
+        })
+    }
+
+    /// The record with this key, which an index says is there.
+    pub fn expect(&self, table: Table, key: &Key) -> Result<Stored> {
+        self.find(table, key)?.ok_or_else(|| key::with_physical(key.bytes(), |physical| dangling(table, physical)))
+    }
+
+    /// The records with these keys, in one crossing or a few.
+    pub fn get_many(&self, table: Table, keys: impl IntoIterator<Item = Key>) -> Result<Many> {
+        let physical = keys
+            .into_iter()
+            .map(|key| if key::needs_cut(key.bytes()) { key::cut(key.bytes()).to_vec() } else { key.into_bytes() })
+            .collect();
+        self.get_many_physical(table, physical)
+    }
+
+    /// The values under these physical keys.
+    pub fn get_many_physical(&self, table: Table, physical: Vec<Vec<u8>>) -> Result<Many> {
+        let mut many = Many { values: Vec::with_capacity(physical.len()), physical, buffers: Vec::new() };
+        while many.values.len() < many.physical.len() {
+            let left = &many.physical[many.values.len()..];
+            let mut request = Vec::with_capacity(left.iter().map(|key| key.len() + 4).sum());
+            for key in left {
+                request.extend_from_slice(&(key.len() as u32).to_le_bytes());
+                request.extend_from_slice(key);
+            }
+            let answer = self.txn.get_many(table.number(), &request)?;
+            let before = many.values.len();
+            let mut at = 0;
+            while let Some(length) = answer.get(at..).and_then(|rest| rest.first_chunk::<4>()) {
+                at += 4;
+                many.values.push(match u32::from_le_bytes(*length) {
+                    u32::MAX => None,
+                    length => {
+                        let end = at + length as usize;
+                        let range = (many.buffers.len(), at, end);
+                        at = end;
+                        Some(range)
+                    }
+                });
+            }
+            many.buffers.push(answer);
+            if many.values.len() == before || many.values.len() > many.physical.len() {
+                return Err(Error::Store(store::Error::Other("get-many answered a wrong number of values".into())));
+            }
+        }
+        Ok(many)
+    }
+
+    /// How many entries a table has.
+    pub fn count(&self, table: Table) -> Result<u64> {
+        Ok(self.txn.count(table.number())?)
+    }
+
+    /// The first record that has a key hash, as the owner table names it.
+    pub fn owner(&self, owners: Table, key_hash: u64) -> Result<Option<Vec<u8>>> {
+        self.get_physical(owners, &key_hash.to_be_bytes())
+    }
+}
