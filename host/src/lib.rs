@@ -1,1 +1,55 @@
-//! x
+//! The native host of the tracker component.
+//!
+//! [`Tracker`] opens a store, an LMDB environment, and calls the component that
+//! holds all query and index logic:
+//!
+//! ```
+//! use tracker_host::{Error, Tracker};
+//!
+//! # fn main() -> Result<(), Error> {
+//! # let dir = std::env::temp_dir().join(format!("tracker-lib-{}", std::process::id()));
+//! let mut tracker = Tracker::open(&dir)?;
+//! let mut batch = tracker.batch()?;
+//! batch.upsert_file("/src/a.rs", 1.7e9, 120, "5f1c…", 0, 120, 42, &["context:cli".into()])?;
+//! batch.upsert_symbol("/src/a.rs", "main", "function", 1, Some(9), 0, 120, 43)?;
+//! batch.commit()?;
+//! for file in tracker.files_by_context("context:cli", 1000) {
+//!     println!("{}", file?.path);
+//! }
+//! # drop(tracker);
+//! # std::fs::remove_dir_all(dir).unwrap();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layers
+//!
+//! ```text
+//! tracker    sessions: typed calls, batches, page iterators, deadlines, retries
+//! component  the component and its compiled code
+//! store      the adapter that lends a guest transactions; the LMDB engine
+//! migrate    SQLite databases of FileTracker into a store
+//! track      a directory's files into a store
+//! ```
+//!
+//! [`store`] knows no entity and can be added to the linker of any tool based
+//! on wasmtime; everything above it uses the same calls that a user has.
+
+#![deny(missing_docs)]
+
+#[allow(missing_docs, clippy::all, clippy::unwrap_used, clippy::expect_used)]
+mod bindings;
+mod component;
+mod lend;
+pub mod store;
+mod tracker;
+
+/// The records of the tracker, as `wit/types.wit` describes them.
+pub mod types {
+    pub use crate::bindings::exports::galaxybrain::tracker::types::*;
+}
+
+pub use component::{CodeCache, ComponentError, ComponentSource, TRACKER_WASM, engine_config};
+pub use store::lmdb::{Durability, EnvironmentStats, OpenError, TableStats};
+pub use store::{Explain, Limits, TableUse};
+pub use tracker::{Batch, Clock, Error, Options, Pages, Param, Result, Signature, Tracker};

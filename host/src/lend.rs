@@ -1,0 +1,68 @@
+//! The one module with `unsafe`: bytes lent to wasmtime, and what heed asks its
+//! callers to answer for.
+
+use std::path::Path;
+
+use heed::{Env, EnvFlags, EnvOpenOptions, RwTxn, WithoutTls};
+
+/// Lends bytes for the lowering of a host function's result.
+///
+/// wasmtime wants results that are `'static`, but lowers them into the guest's
+/// memory before anything else runs. This saves a copy of every value.
+///
+/// # Safety
+///
+/// The result must be returned from the host function at once and used for
+/// nothing else, and `bytes` must stay where they are until another host
+/// function of the same store runs.
+pub(crate) unsafe fn lend(bytes: &[u8]) -> &'static [u8] {
+    // SAFETY: the caller returns it to wasmtime, which copies it into linear
+    // memory and drops it. While it does so the only guest code that runs is
+    // `cabi_realloc`, from which calls to imports trap, so no host function can
+    // end the transaction or touch the buffer that `bytes` points into.
+    unsafe { std::mem::transmute::<&[u8], &'static [u8]>(bytes) }
+}
+
+/// Opens an environment. The caller has seen to it that this process has it
+/// open once: [`crate::store::lmdb::Environment`] keeps a table.
+pub(crate) fn open_env(options: &EnvOpenOptions<WithoutTls>, path: &Path) -> heed::Result<Env<WithoutTls>> {
+    // SAFETY: what is mapped may only be changed through LMDB. The files are
+    // created with mode 0600, heed refuses to open a path twice in a process,
+    // and the documentation tells users to keep their hands off them.
+    unsafe { options.open(path) }
+}
+
+/// Sets the flags to open with.
+pub(crate) fn set_flags(options: &mut EnvOpenOptions<WithoutTls>, flags: EnvFlags) {
+    // SAFETY: of the flags the engine uses, READ_ONLY, NO_META_SYNC and NO_SYNC
+    // are unsafe only towards the durability that the user has chosen; NO_LOCK is
+    // set only for a copy that has no lock file and so no writer.
+    unsafe {
+        options.flags(flags);
+    }
+}
+
+/// Resizes the map. Only for [`crate::store::lmdb`]'s gate, which has seen to it that
+/// this process has no transaction.
+pub(crate) fn resize(env: &Env<WithoutTls>, size: usize) -> heed::Result<()> {
+    // SAFETY: every transaction of this process holds a pass of the gate, and
+    // the gate calls this only while there is none.
+    unsafe { env.resize(size) }
+}
+
+/// Begins a write transaction that owns its environment.
+pub(crate) fn static_write_txn(env: &Env<WithoutTls>) -> heed::Result<RwTxn<'static>> {
+    let txn = env.write_txn()?;
+    // SAFETY: the lifetime stands for the environment, which must not be closed
+    // before the transaction ends. Whoever holds the transaction holds a
+    // reference-counted `Shared`, with the environment in it, behind it.
+    Ok(unsafe { std::mem::transmute::<RwTxn<'_>, RwTxn<'static>>(txn) })
+}
+
+/// Loads compiled code that [`crate::component`] has written.
+pub(crate) fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<wasmtime::component::Component> {
+    // SAFETY: the code must be what wasmtime's `serialize` returned. It comes
+    // from a file that only this user can write (the cache checks owner and
+    // mode of directory and file) and that carries a SHA-256 of the code.
+    unsafe { wasmtime::component::Component::deserialize(engine, code) }
+}

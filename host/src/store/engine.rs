@@ -1,0 +1,131 @@
+//! What stands behind the store interface: an ordered, transactional key-value
+//! engine. It is as small as the WIT interface, so that another engine is a few
+//! hundred lines; resources, limits, tracing and errors are above it.
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use super::packed::Op;
+
+/// What an engine can answer instead.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The store has reached its maximum size.
+    #[error("the store is full: it has reached its maximum size of {max} bytes; raise --max-map-size")]
+    MapFull {
+        /// The maximum, in bytes.
+        max: u64,
+    },
+    /// A key is empty or too long.
+    #[error("a key has {length} bytes; the store takes 1 to {max}")]
+    KeySize {
+        /// Its length.
+        length: usize,
+        /// The greatest length.
+        max: u32,
+    },
+    /// A value is too long.
+    #[error("a value has {length} bytes; the limit is {max}")]
+    ValueTooLarge {
+        /// Its length.
+        length: usize,
+        /// The greatest length.
+        max: u64,
+    },
+    /// The store was opened for reading only.
+    #[error("the store is open for reading only")]
+    ReadOnly,
+    /// The transaction has to be run again.
+    #[error("another writer was faster; run the transaction again")]
+    Conflict,
+    /// The environment belongs to another program.
+    #[error("the environment has tables, but none called {expected:?}: it is not a tracker store and was left alone")]
+    Foreign {
+        /// The table that names the owner.
+        expected: String,
+    },
+    /// The transaction is over or belongs to another thread.
+    #[error("{0}")]
+    Closed(&'static str),
+    /// The store's bytes are damaged.
+    #[error("the store is damaged: {0}")]
+    Corrupted(String),
+    /// There is no room on the disk.
+    #[error("no space left on the disk; nothing of the transaction was kept")]
+    DiskFull(#[source] std::io::Error),
+    /// Anything else the engine says.
+    #[error("{context}")]
+    Engine {
+        /// What was being done.
+        context: &'static str,
+        /// What the engine said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Something to tell that has no source.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A table of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handle(pub u32);
+
+/// Keys from `start` to before `end`; empty means unbounded.
+#[derive(Clone, Copy, Debug)]
+pub struct Range<'a> {
+    /// The first key.
+    pub start: &'a [u8],
+    /// The key after the last.
+    pub end: &'a [u8],
+    /// From the greatest key down.
+    pub descending: bool,
+}
+
+/// An engine.
+pub trait Engine: Send + Sync {
+    /// Opens tables, creating missing ones in one write transaction; takes no
+    /// write lock where none is missing. A missing table of a read-only engine
+    /// is none. The first name is the owner's: see `store.open`.
+    fn open_tables(&self, names: &[String]) -> Result<Vec<Option<Handle>>, StoreError>;
+    /// Begins a read transaction on a snapshot.
+    fn begin_read(&self) -> Result<Box<dyn Transaction>, StoreError>;
+    /// Begins a write transaction, waiting for the one that is running.
+    fn begin_write(&self) -> Result<Box<dyn Transaction>, StoreError>;
+    /// The longest key it takes, in bytes.
+    fn max_key_size(&self) -> u32;
+}
+
+/// A transaction of an engine. Dropping it aborts it.
+pub trait Transaction: Send {
+    /// The value of a key.
+    fn get(&self, table: Handle, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, StoreError>;
+    /// Visits entries in order until the visitor breaks.
+    fn scan(
+        &self,
+        table: Handle,
+        range: Range<'_>,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+    /// The number of entries.
+    fn count(&self, table: Handle) -> Result<u64, StoreError>;
+    /// Applies operations in order. `packed` is where they come from, and parses.
+    fn write(&mut self, packed: &[u8], tables: &[Option<Handle>]) -> Result<(), StoreError>;
+    /// Commits.
+    fn commit(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// Applies packed operations, which have been checked, one by one.
+pub fn each_op(
+    packed: &[u8],
+    tables: &[Option<Handle>],
+    mut apply: impl FnMut(Handle, Op<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    for op in super::packed::ops(packed) {
+        let op = op.map_err(|malformed| StoreError::Other(malformed.to_string()))?;
+        let Some(Some(table)) = tables.get(op.table() as usize) else { return Err(StoreError::ReadOnly) };
+        apply(*table, op)?;
+    }
+    Ok(())
+}

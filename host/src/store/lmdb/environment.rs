@@ -1,0 +1,473 @@
+//! Opening, sharing and resizing an environment.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use heed::types::{Bytes, DecodeIgnore};
+use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls};
+
+use super::gate::{Gate, Pass, Refused};
+use super::transaction::{ReadTransaction, WriteTransaction};
+use super::{Durability, MAX_KEY_SIZE, MAX_TABLES, OpenError, Options};
+use crate::lend;
+use crate::store::engine::{Engine, Handle, StoreError, Transaction};
+
+/// A table: bytes to bytes.
+pub(super) type Table = Database<'static, Bytes, Bytes>;
+
+/// The share of the maximum from which on a warning is logged.
+const WARN_AT_PERCENT: u64 = 80;
+
+/// An open environment. Clones share it; so does everybody in the process who
+/// opens the same path.
+#[derive(Clone)]
+pub struct Environment {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) env: Env<WithoutTls>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) options: Options,
+    path: PathBuf,
+    names: Mutex<HashMap<String, u32>>,
+    tables: [OnceLock<Table>; MAX_TABLES as usize],
+    warned: AtomicBool,
+}
+
+/// Environments that are open in this process. LMDB forbids opening one twice.
+static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<Shared>>>> = LazyLock::new(Mutex::default);
+
+/// Figures of a table.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TableStats {
+    /// The table.
+    pub name: String,
+    /// Entries.
+    pub entries: u64,
+    /// Pages in its tree.
+    pub pages: u64,
+    /// Bytes of these pages.
+    pub bytes: u64,
+}
+
+/// Figures of an environment.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EnvironmentStats {
+    /// The size of the map, in bytes.
+    pub map_size: u64,
+    /// What it may grow to.
+    pub max_map_size: u64,
+    /// The number of the last page in use.
+    pub last_pgno: u64,
+    /// The id of the last committed transaction.
+    pub last_txnid: u64,
+    /// Bytes a page.
+    pub page_size: u64,
+    /// Tables.
+    pub entries: u64,
+    /// The length of the file.
+    pub file_size: u64,
+    /// What the file takes on the disk.
+    pub disk_usage: u64,
+    /// Bytes of pages that hold data.
+    pub estimated_used: u64,
+    /// Bytes of pages that are free; compacting gives them back.
+    pub estimated_waste: u64,
+    /// Slots for read transactions, over all processes.
+    pub max_readers: u64,
+    /// Slots that were ever used.
+    pub readers: u64,
+    /// The tables.
+    pub tables: Vec<TableStats>,
+}
+
+impl Environment {
+    /// Opens an environment in a directory.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]. On an error nothing was created or changed.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        prepare(path, &options)?;
+        let io = |source| OpenError::Io { path: path.to_owned(), source };
+        let path = path.canonicalize().map_err(io)?;
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = open.get(&path).and_then(Weak::upgrade) {
+            return if shared.options == options {
+                Ok(Environment { shared })
+            } else {
+                Err(OpenError::OtherOptions(path))
+            };
+        }
+        let env = open_env(&path, &options)?;
+        let shared = Arc::new(Shared {
+            env,
+            gate: Arc::default(),
+            options,
+            path: path.clone(),
+            names: Mutex::default(),
+            tables: [const { OnceLock::new() }; MAX_TABLES as usize],
+            warned: AtomicBool::new(false),
+        });
+        open.retain(|_, shared| shared.strong_count() > 0);
+        open.insert(path, Arc::downgrade(&shared));
+        Ok(Environment { shared })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Figures of the environment and its tables.
+    ///
+    /// # Errors
+    ///
+    /// If the environment cannot be read.
+    pub fn stats(&self) -> Result<EnvironmentStats, StoreError> {
+        let shared = &self.shared;
+        let (txn, _pass) = shared.begin_with(|| shared.env.read_txn())?;
+        let info = shared.env.info();
+        let root = shared.env.unnamed_database_stat();
+        let page_size = u64::from(root.page_size);
+        let mut used = 2 + root.branch_pages + root.leaf_pages + root.overflow_pages;
+        let mut tables = Vec::new();
+        // The tables are opened only to look at them: not committed, not kept.
+        let looked = shared.env.open_databases_and_commit(txn, |opener, txn| {
+            if let Some(names) = opener.open_database::<Bytes, DecodeIgnore>(txn, None)? {
+                for entry in names.iter(txn)? {
+                    let (name, ()) = entry?;
+                    let Ok(name) = str::from_utf8(name) else { continue };
+                    let Ok(Some(table)) = opener.open_database::<Bytes, Bytes>(txn, Some(name)) else { continue };
+                    let stat = table.stat(txn)?;
+                    let pages = stat.branch_pages + stat.leaf_pages + stat.overflow_pages;
+                    used += pages;
+                    let (entries, pages) = (stat.entries as u64, pages as u64);
+                    tables.push(TableStats { name: name.into(), entries, pages, bytes: pages * page_size });
+                }
+            }
+            Ok::<_, heed::Error>(CommitOrAbort::<(), ()>::Abort(()))
+        });
+        looked.map_err(reading)?;
+        let file =
+            std::fs::metadata(shared.path.join("data.mdb")).map_err(|e| engine("read the size of data.mdb", e))?;
+        let in_file = (info.last_page_number as u64 + 1) * page_size;
+        let estimated_used = used as u64 * page_size;
+        Ok(EnvironmentStats {
+            map_size: info.map_size as u64,
+            max_map_size: shared.options.max_map_size,
+            last_pgno: info.last_page_number as u64,
+            last_txnid: info.last_txn_id as u64,
+            page_size,
+            entries: tables.len() as u64,
+            file_size: file.len(),
+            disk_usage: disk_usage(&file),
+            estimated_used,
+            estimated_waste: in_file.saturating_sub(estimated_used),
+            max_readers: u64::from(info.maximum_number_of_readers),
+            readers: u64::from(info.number_of_readers),
+            tables,
+        })
+    }
+}
+
+#[cfg(unix)]
+fn disk_usage(file: &std::fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    file.blocks() * 512
+}
+
+#[cfg(not(unix))]
+fn disk_usage(file: &std::fs::Metadata) -> u64 {
+    file.len()
+}
+
+/// Checks the directory, and creates it where that is wanted.
+fn prepare(path: &Path, options: &Options) -> Result<(), OpenError> {
+    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    let create = options.create && !options.read_only;
+    match std::fs::metadata(path) {
+        Ok(metadata) if !metadata.is_dir() => return Err(OpenError::NotADirectory(path.into())),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if !create {
+                return Err(OpenError::Missing(path.into()));
+            }
+            return std::fs::create_dir_all(path).map_err(io);
+        }
+        Err(error) => return Err(io(error)),
+    }
+    if !path.join("data.mdb").exists() {
+        // A lock file alone is what a crash at creation leaves.
+        let other = std::fs::read_dir(path).map_err(io)?.flatten().any(|entry| entry.file_name() != "lock.mdb");
+        if other {
+            return Err(OpenError::NotAStore(path.into()));
+        }
+        if !create {
+            return Err(OpenError::Missing(path.into()));
+        }
+    }
+    Ok(())
+}
+
+fn open_env(path: &Path, options: &Options) -> Result<Env<WithoutTls>, OpenError> {
+    let page = page_size::get() as u64;
+    let existing = std::fs::metadata(path.join("data.mdb")).map_or(0, |file| file.len());
+    let map_size = options.map_size.max(existing).next_multiple_of(page).min(usize::MAX as u64);
+    let mut flags = match options.durability {
+        Durability::Sync => EnvFlags::empty(),
+        Durability::NoMetaSync => EnvFlags::NO_META_SYNC,
+        Durability::NoSync => EnvFlags::NO_SYNC,
+    };
+    if options.read_only {
+        flags |= EnvFlags::READ_ONLY;
+        if !path.join("lock.mdb").exists() {
+            // LMDB would create the lock file. Without one nobody has the
+            // environment open: it is a copy.
+            flags |= EnvFlags::NO_LOCK;
+        }
+    }
+    let mut open = EnvOpenOptions::new().read_txn_without_tls();
+    open.map_size(map_size as usize).max_dbs(MAX_TABLES).max_readers(options.max_readers);
+    lend::set_flags(&mut open, flags);
+    let mut attempts = 0;
+    let env = loop {
+        match lend::open_env(&open, path) {
+            Ok(env) => break env,
+            // Another thread is closing it right now.
+            Err(heed::Error::EnvAlreadyOpened) if attempts < 100 => {
+                attempts += 1;
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(heed::Error::EnvAlreadyOpened) => return Err(OpenError::OtherOptions(path.into())),
+            Err(heed::Error::Io(source)) => return Err(OpenError::Io { path: path.into(), source }),
+            Err(source) => return Err(OpenError::Invalid { path: path.into(), source }),
+        }
+    };
+    if !options.read_only {
+        // Slots of processes that died; a failure only means that they stay.
+        match env.clear_stale_readers() {
+            Ok(0) => {}
+            Ok(cleared) => tracing::info!(cleared, "cleared the slots of readers that died"),
+            Err(error) => tracing::debug!(%error, "stale readers were not cleared"),
+        }
+    }
+    Ok(env)
+}
+
+impl Shared {
+    pub(super) fn table(&self, handle: Handle) -> Result<Table, StoreError> {
+        let table = self.tables.get(handle.0 as usize).and_then(OnceLock::get);
+        table.copied().ok_or(StoreError::Closed("the table is not open"))
+    }
+
+    /// Begins a transaction, growing the map first if another process has.
+    pub(super) fn begin_with<T>(
+        &self,
+        mut begin: impl FnMut() -> Result<T, heed::Error>,
+    ) -> Result<(T, Pass), StoreError> {
+        loop {
+            let pass = self.gate.enter();
+            match begin() {
+                Ok(txn) => return Ok((txn, pass)),
+                Err(heed::Error::Mdb(MdbError::MapResized)) => {
+                    drop(pass);
+                    self.set_map_size(0)?;
+                }
+                Err(error) => return Err(engine("begin a transaction", error)),
+            }
+        }
+    }
+
+    /// Doubles the map, up to the maximum.
+    pub(super) fn grow(&self) -> Result<(), StoreError> {
+        let page = page_size::get() as u64;
+        let max = self.options.max_map_size / page * page;
+        let now = self.env.info().map_size as u64;
+        if now >= max {
+            return Err(StoreError::MapFull { max });
+        }
+        self.set_map_size(now.saturating_mul(2).clamp(page, max))
+    }
+
+    /// Sets the map's size; 0 adopts what the file says. The caller has no transaction.
+    fn set_map_size(&self, size: u64) -> Result<(), StoreError> {
+        match self.gate.resize(|| lend::resize(&self.env, size as usize)) {
+            Some(result) => {
+                tracing::debug!(size, "resized the map");
+                result.map_err(|e| engine("resize the map", e))
+            }
+            None => Err(StoreError::Other(
+                "the map must grow, but a transaction of this process stayed open; end read transactions sooner".into(),
+            )),
+        }
+    }
+
+    /// Makes room before a write transaction, so that few of them meet the end
+    /// of the map, and warns when the maximum is near.
+    fn make_room(&self) -> Result<(), StoreError> {
+        let info = self.env.info();
+        let page = page_size::get() as u64;
+        let used = (info.last_page_number as u64 + 1) * page;
+        let max = self.options.max_map_size;
+        if used.saturating_mul(100) >= max.saturating_mul(WARN_AT_PERCENT) {
+            if !self.warned.swap(true, Ordering::Relaxed) {
+                tracing::warn!(used, max, "the store has reached {WARN_AT_PERCENT} % of its maximum size");
+            }
+        } else {
+            self.warned.store(false, Ordering::Relaxed);
+        }
+        if used.saturating_mul(2) > info.map_size as u64 && (info.map_size as u64) < max / page * page {
+            self.grow()?;
+        }
+        Ok(())
+    }
+}
+
+impl Engine for Environment {
+    fn open_tables(&self, names: &[String]) -> Result<Vec<Option<Handle>>, StoreError> {
+        let shared = &self.shared;
+        let mut known = shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.iter().any(|name| !known.contains_key(name)) {
+            for (name, table) in shared.find_or_create(names)? {
+                if known.contains_key(&name) {
+                    continue;
+                }
+                let next = known.len();
+                let slot = shared.tables.get(next).ok_or_else(|| StoreError::Other("too many tables".into()))?;
+                if slot.set(table).is_ok() {
+                    known.insert(name, next as u32);
+                }
+            }
+        }
+        Ok(names.iter().map(|name| known.get(name).copied().map(Handle)).collect())
+    }
+
+    fn begin_read(&self) -> Result<Box<dyn Transaction>, StoreError> {
+        let shared = self.shared.clone();
+        let (txn, pass) = shared.begin_with(|| shared.env.clone().static_read_txn())?;
+        Ok(Box::new(ReadTransaction::new(txn, pass, shared)))
+    }
+
+    fn begin_write(&self) -> Result<Box<dyn Transaction>, StoreError> {
+        let shared = self.shared.clone();
+        if shared.options.read_only {
+            return Err(StoreError::ReadOnly);
+        }
+        let writer = match shared.gate.enter_writer() {
+            Ok(writer) => writer,
+            Err(Refused::SameThread) => {
+                return Err(StoreError::Closed(
+                    "this thread has a write transaction on this store already; end the batch first",
+                ));
+            }
+            Err(Refused::LockLost) => {
+                return Err(StoreError::Closed(
+                    "a write transaction was ended on another thread than the one that began it; reopen the store in a \
+                     new process",
+                ));
+            }
+        };
+        shared.make_room()?;
+        Ok(Box::new(WriteTransaction::begin(shared, writer)?))
+    }
+
+    fn max_key_size(&self) -> u32 {
+        MAX_KEY_SIZE
+    }
+}
+
+type Found = Vec<(String, Table)>;
+
+impl Shared {
+    /// Opens tables that are there; creates them if one is missing and the environment can be written.
+    fn find_or_create(self: &Arc<Self>, names: &[String]) -> Result<Found, StoreError> {
+        let (found, anything) = self.find(names)?;
+        let owner = names.first().map(String::as_str).unwrap_or_default();
+        if anything && !found.iter().any(|(name, _)| name == owner) {
+            return Err(StoreError::Foreign { expected: owner.to_owned() });
+        }
+        if found.len() == names.len() || self.options.read_only {
+            return Ok(found);
+        }
+        self.create(names)
+    }
+
+    /// The tables among these that are there, and whether the environment holds anything.
+    fn find(&self, names: &[String]) -> Result<(Found, bool), StoreError> {
+        let (txn, _pass) = self.begin_with(|| self.env.read_txn())?;
+        let opened = self.env.open_databases_and_commit(txn, |opener, txn| {
+            let anything = match opener.open_database::<Bytes, DecodeIgnore>(txn, None)? {
+                Some(root) => !root.is_empty(txn)?,
+                None => false,
+            };
+            let mut tables = [const { None }; MAX_TABLES as usize];
+            for (slot, name) in tables.iter_mut().zip(names) {
+                *slot = opener.open_database::<Bytes, Bytes>(txn, Some(name))?;
+            }
+            Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit((tables, Ok::<(), bool>(()), Flag(anything))))
+        });
+        let CommitOrAbort::Commit((tables, _, Flag(anything))) = opened.map_err(reading)? else {
+            return Ok((Vec::new(), false));
+        };
+        let found = names.iter().cloned().zip(tables).filter_map(|(name, table)| Some((name, table?))).collect();
+        Ok((found, anything))
+    }
+
+    fn create(&self, names: &[String]) -> Result<Found, StoreError> {
+        loop {
+            let (txn, pass) = self.begin_with(|| self.env.write_txn())?;
+            let created = self.env.create_databases_and_commit(txn, |opener, txn| {
+                let mut tables = [const { None }; MAX_TABLES as usize];
+                for (slot, name) in tables.iter_mut().zip(names) {
+                    *slot = Some(opener.create_database::<Bytes, Bytes>(txn, Some(name))?);
+                }
+                Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(tables))
+            });
+            drop(pass);
+            match created {
+                Ok(CommitOrAbort::Commit(tables)) => {
+                    return Ok(names.iter().cloned().zip(tables).filter_map(|(name, t)| Some((name, t?))).collect());
+                }
+                Ok(CommitOrAbort::Abort(())) => return Ok(Vec::new()),
+                Err(heed::Error::Mdb(MdbError::MapFull)) => self.grow()?,
+                Err(error) => return Err(engine("create tables", error)),
+            }
+        }
+    }
+}
+
+/// A flag that passes through a commit.
+struct Flag(bool);
+
+impl heed::OnCommit for Flag {
+    type Committed = Flag;
+
+    fn on_commit(self, _token: &heed::CommitToken) -> Flag {
+        self
+    }
+}
+
+/// What heed says about reading.
+pub(super) fn reading(error: heed::Error) -> StoreError {
+    engine("read the store", error)
+}
+
+/// Sorts an engine's error into the cases that a caller can act on.
+pub(super) fn engine(context: &'static str, error: impl Into<heed::Error>) -> StoreError {
+    match error.into() {
+        heed::Error::Mdb(
+            error @ (MdbError::Corrupted | MdbError::PageNotFound | MdbError::Panic | MdbError::Invalid),
+        ) => StoreError::Corrupted(error.to_string()),
+        heed::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => StoreError::DiskFull(error),
+        heed::Error::Io(error) => StoreError::Engine { context, source: error.into() },
+        error => StoreError::Engine { context, source: error.into() },
+    }
+}

@@ -1,0 +1,263 @@
+//! Transactions.
+
+use std::borrow::Cow;
+use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
+use std::thread::{self, ThreadId};
+
+use heed::{MdbError, RoTxn, RwTxn, WithoutTls};
+
+use super::environment::{Shared, Table, engine, reading};
+use super::gate::{Pass, WriterPass};
+use crate::lend;
+use crate::store::engine::{Handle, Range, StoreError, Transaction, each_op};
+use crate::store::packed::Op;
+
+/// A snapshot.
+pub(super) struct ReadTransaction {
+    txn: RoTxn<'static, WithoutTls>,
+    shared: Arc<Shared>,
+    /// After `txn`, so that it is dropped later.
+    _pass: Pass,
+}
+
+impl ReadTransaction {
+    pub(super) fn new(txn: RoTxn<'static, WithoutTls>, pass: Pass, shared: Arc<Shared>) -> Self {
+        ReadTransaction { txn, shared, _pass: pass }
+    }
+}
+
+fn get<'t>(table: Table, txn: &'t RoTxn, key: &[u8]) -> Result<Option<Cow<'t, [u8]>>, StoreError> {
+    if key.is_empty() || key.len() > super::MAX_KEY_SIZE as usize {
+        return Ok(None);
+    }
+    Ok(table.get(txn, key).map_err(reading)?.map(Cow::Borrowed))
+}
+
+fn scan(
+    table: Table,
+    txn: &RoTxn,
+    range: Range<'_>,
+    visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    let start = if range.start.is_empty() { Bound::Unbounded } else { Bound::Included(range.start) };
+    let end = if range.end.is_empty() { Bound::Unbounded } else { Bound::Excluded(range.end) };
+    let bounds = (start, end);
+    if range.descending {
+        for entry in table.rev_range(txn, &bounds).map_err(reading)? {
+            let (key, value) = entry.map_err(reading)?;
+            if visit(key, value).is_break() {
+                break;
+            }
+        }
+    } else {
+        for entry in table.range(txn, &bounds).map_err(reading)? {
+            let (key, value) = entry.map_err(reading)?;
+            if visit(key, value).is_break() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Transaction for ReadTransaction {
+    fn get(&self, table: Handle, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, StoreError> {
+        get(self.shared.table(table)?, &self.txn, key)
+    }
+    fn scan(
+        &self,
+        table: Handle,
+        range: Range<'_>,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        scan(self.shared.table(table)?, &self.txn, range, visit)
+    }
+    fn count(&self, table: Handle) -> Result<u64, StoreError> {
+        self.shared.table(table)?.len(&self.txn).map_err(reading)
+    }
+    fn write(&mut self, _packed: &[u8], _tables: &[Option<Handle>]) -> Result<(), StoreError> {
+        Err(StoreError::ReadOnly)
+    }
+    fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// The parts of a write transaction that end with each attempt.
+struct Attempt {
+    txn: RwTxn<'static>,
+    _pass: Pass,
+}
+
+/// A write transaction. It keeps what was written, to write it again after the
+/// map had to grow.
+pub(super) struct WriteTransaction {
+    /// None after an error that ended it.
+    attempt: Option<Attempt>,
+    /// The commit that it was begun on.
+    base: usize,
+    log: Vec<(Vec<u8>, Arc<[Option<Handle>]>)>,
+    shared: Arc<Shared>,
+    thread: ThreadId,
+    /// Last, so that the next writer is let in when all else is dropped.
+    _writer: WriterPass,
+}
+
+impl WriteTransaction {
+    pub(super) fn begin(shared: Arc<Shared>, writer: WriterPass) -> Result<Self, StoreError> {
+        let attempt = Attempt::begin(&shared)?;
+        let base = shared.env.info().last_txn_id;
+        Ok(WriteTransaction {
+            attempt: Some(attempt),
+            base,
+            log: Vec::new(),
+            shared,
+            thread: thread::current().id(),
+            _writer: writer,
+        })
+    }
+
+    /// LMDB's write transactions belong to the thread that began them.
+    fn on_thread(&self) -> Result<&Attempt, StoreError> {
+        if thread::current().id() != self.thread {
+            return Err(StoreError::Closed("a write transaction can only be used on the thread that began it"));
+        }
+        self.attempt.as_ref().ok_or(StoreError::Closed("the write transaction was ended by an error"))
+    }
+
+    /// Grows the map and writes again what was written so far.
+    fn replay(&mut self) -> Result<(), StoreError> {
+        loop {
+            self.attempt = None;
+            self.shared.grow()?;
+            let attempt = self.attempt.insert(Attempt::begin(&self.shared)?);
+            if self.shared.env.info().last_txn_id != self.base {
+                self.attempt = None;
+                return Err(StoreError::Conflict);
+            }
+            let replayed = self.log.iter().try_for_each(|(packed, tables)| attempt.apply(&self.shared, packed, tables));
+            match replayed {
+                Ok(()) => return Ok(()),
+                Err(Failed::Full) => {}
+                Err(Failed::Other(error)) => {
+                    self.attempt = None;
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// Why operations were not applied.
+enum Failed {
+    Full,
+    Other(StoreError),
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Failed::Other(error)
+    }
+}
+
+fn writing(error: heed::Error) -> Failed {
+    match error {
+        heed::Error::Mdb(MdbError::MapFull) => Failed::Full,
+        error => Failed::Other(engine("write to the store", error)),
+    }
+}
+
+impl Attempt {
+    fn begin(shared: &Arc<Shared>) -> Result<Self, StoreError> {
+        let (txn, pass) = shared.begin_with(|| lend::static_write_txn(&shared.env))?;
+        Ok(Attempt { txn, _pass: pass })
+    }
+
+    fn apply(&mut self, shared: &Shared, packed: &[u8], tables: &[Option<Handle>]) -> Result<(), Failed> {
+        let mut full = false;
+        let applied = each_op(packed, tables, |handle, op| {
+            let table = shared.table(handle)?;
+            let result = match op {
+                Op::Put { key, value, .. } => table.put(&mut self.txn, key, value),
+                Op::Delete { key, .. } => table.delete(&mut self.txn, key).map(drop),
+                Op::Clear { .. } => table.clear(&mut self.txn),
+            };
+            result.map_err(|error| match writing(error) {
+                Failed::Full => {
+                    full = true;
+                    StoreError::MapFull { max: 0 }
+                }
+                Failed::Other(error) => error,
+            })
+        });
+        match applied {
+            Err(_) if full => Err(Failed::Full),
+            applied => Ok(applied?),
+        }
+    }
+}
+
+impl Transaction for WriteTransaction {
+    fn get(&self, table: Handle, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, StoreError> {
+        get(self.shared.table(table)?, &self.on_thread()?.txn, key)
+    }
+    fn scan(
+        &self,
+        table: Handle,
+        range: Range<'_>,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        scan(self.shared.table(table)?, &self.on_thread()?.txn, range, visit)
+    }
+    fn count(&self, table: Handle) -> Result<u64, StoreError> {
+        self.shared.table(table)?.len(&self.on_thread()?.txn).map_err(reading)
+    }
+
+    fn write(&mut self, packed: &[u8], tables: &[Option<Handle>]) -> Result<(), StoreError> {
+        self.on_thread()?;
+        let Some(attempt) = &mut self.attempt else { return Err(StoreError::Closed("the write transaction is over")) };
+        let tables: Arc<[Option<Handle>]> = match self.log.last() {
+            Some((_, last)) if **last == *tables => last.clone(),
+            _ => tables.into(),
+        };
+        let applied = attempt.apply(&self.shared, packed, &tables);
+        self.log.push((packed.to_vec(), tables));
+        match applied {
+            Ok(()) => Ok(()),
+            Err(Failed::Full) => self.replay(),
+            Err(Failed::Other(error)) => {
+                self.attempt = None;
+                Err(error)
+            }
+        }
+    }
+
+    fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+        self.on_thread()?;
+        loop {
+            let Some(Attempt { txn, _pass }) = self.attempt.take() else {
+                return Err(StoreError::Closed("the write transaction is over"));
+            };
+            match txn.commit() {
+                Ok(()) => return Ok(()),
+                Err(heed::Error::Mdb(MdbError::MapFull)) => {
+                    drop(_pass);
+                    self.replay()?;
+                }
+                Err(error) => return Err(engine("commit", error)),
+            }
+        }
+    }
+}
+
+impl Drop for WriteTransaction {
+    fn drop(&mut self) {
+        if self.attempt.is_some() && thread::current().id() != self.thread {
+            // Aborting here would leave LMDB's lock held by a thread that does
+            // not know, and the next writer would wait for ever.
+            tracing::error!("a write transaction was dropped on another thread than the one that began it");
+            self.shared.gate.lose_lock();
+        }
+    }
+}

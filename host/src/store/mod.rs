@@ -1,0 +1,111 @@
+//! The store adapter: lends a guest transactions over an [`Engine`].
+//!
+//! It knows tables, keys and values, and no entity. Any wasmtime-based tool can
+//! add it to its linker: two fields, a one-method impl and one call.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use tracker_host::store::{self, Limits, StoreCtx, StoreHostView, StoreView, lmdb};
+//! use wasmtime::component::{Linker, ResourceTable};
+//!
+//! struct State {
+//!     store: StoreCtx,
+//!     resources: ResourceTable,
+//! }
+//!
+//! impl StoreHostView for State {
+//!     fn store(&mut self) -> StoreView<'_> {
+//!         StoreView { ctx: &mut self.store, resources: &mut self.resources }
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = std::env::temp_dir().join(format!("tracker-doc-{}", std::process::id()));
+//! let mut linker: Linker<State> = Linker::new(&wasmtime::Engine::default());
+//! store::add_to_linker(&mut linker)?;
+//! let environment = lmdb::Environment::open(&dir, lmdb::Options::default())?;
+//! let store = StoreCtx::new(Arc::new(environment), Limits::default());
+//! let state = State { store, resources: ResourceTable::new() };
+//! # drop(state);
+//! # std::fs::remove_dir_all(dir)?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod engine;
+mod host;
+mod limits;
+pub mod lmdb;
+pub mod packed;
+mod trace;
+
+use std::sync::Arc;
+
+use wasmtime::component::ResourceTable;
+
+pub use engine::{Engine, Handle, Range, StoreError, Transaction, each_op};
+pub use host::add_to_linker;
+pub use limits::Limits;
+pub use trace::{Explain, TableUse};
+
+/// What the adapter keeps for one guest instance.
+pub struct StoreCtx {
+    engine: Arc<dyn Engine>,
+    limits: Limits,
+    tables: Option<Tables>,
+    transactions: u32,
+    /// Scratch for bytes that go in, kept for its allocation.
+    input: Vec<u8>,
+    /// Bytes that go out, until they are lowered into the guest.
+    output: Vec<u8>,
+    explain: Option<Box<Explain>>,
+}
+
+struct Tables {
+    handles: Vec<Option<Handle>>,
+    names: Vec<String>,
+}
+
+/// A guest's transaction.
+pub struct OpenTransaction {
+    inner: Box<dyn Transaction>,
+    writable: bool,
+    /// Set when an error has ended it.
+    over: bool,
+}
+
+impl StoreCtx {
+    /// Lends this engine within these limits.
+    pub fn new(engine: Arc<dyn Engine>, limits: Limits) -> Self {
+        StoreCtx { engine, limits, tables: None, transactions: 0, input: Vec::new(), output: Vec::new(), explain: None }
+    }
+
+    /// Starts or stops counting what calls do.
+    pub fn set_explain(&mut self, on: bool) {
+        self.explain = on.then(Box::default);
+    }
+
+    /// What was counted since the last time it was taken.
+    pub fn take_explain(&mut self) -> Option<Explain> {
+        self.explain.as_deref_mut().map(std::mem::take)
+    }
+
+    /// Transactions that are open.
+    pub fn open_transactions(&self) -> u32 {
+        self.transactions
+    }
+}
+
+/// A view of the parts of an embedder's state that the adapter works on.
+pub struct StoreView<'a> {
+    /// The adapter's state.
+    pub ctx: &'a mut StoreCtx,
+    /// Where transactions are kept.
+    pub resources: &'a mut ResourceTable,
+}
+
+/// Implemented by an embedder's state.
+pub trait StoreHostView: 'static {
+    /// The parts of the state that the adapter works on.
+    fn store(&mut self) -> StoreView<'_>;
+}

@@ -1,0 +1,109 @@
+//! What a tracker call answers instead of a result.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::bindings::exports::galaxybrain::tracker::tracker as wit;
+use crate::bindings::galaxybrain::tracker::store as wit_store;
+use crate::component::ComponentError;
+use crate::store::StoreError;
+use crate::store::lmdb::OpenError;
+
+/// Why a tracker could not be opened or a call failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An argument is not acceptable.
+    #[error("invalid argument: {0}")]
+    InvalidArgument(String),
+    /// The key hash belongs to another memory.
+    #[error("key conflict: {0}")]
+    KeyConflict(String),
+    /// A record cannot be decoded.
+    #[error("corrupt record: {0}")]
+    Corrupt(String),
+    /// The store was written by another version, or is not a tracker's.
+    #[error("incompatible store: {0}")]
+    Incompatible(String),
+    /// The store has reached its maximum size; everything committed is kept.
+    #[error("the store has reached its maximum size; open it with a larger one (--max-map-size)")]
+    MapFull,
+    /// The store is open for reading only.
+    #[error("the store is open for reading only")]
+    ReadOnly,
+    /// Other writers were faster each time.
+    #[error("other writers were faster {0} times; try again")]
+    Conflict(u32),
+    /// The environment belongs to another program.
+    #[error("the environment holds tables of another program and was left alone")]
+    Foreign,
+    /// The transaction of the batch is gone; nothing of the batch was kept.
+    #[error("the batch was aborted by an earlier error; nothing of it was kept")]
+    BatchAborted,
+    /// The store failed.
+    #[error("the store failed: {0}")]
+    Store(String),
+    /// The call ran longer than it may. Nothing of it was kept.
+    #[error("the call was ended after {0:?}; allow more time (--deadline) or ask for less")]
+    Deadline(Duration),
+    /// The component asked for more memory than it may have. Nothing of the call was kept.
+    #[error("the call needed more than {0} bytes of memory; allow more (--memory) or ask for less")]
+    OutOfMemory(usize),
+    /// The component failed. Nothing of the call was kept.
+    #[error("the component failed")]
+    Trap(#[source] wasmtime::Error),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The component cannot be loaded.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
+    /// The engine answered with an error outside a call.
+    #[error(transparent)]
+    Engine(#[from] StoreError),
+    /// There is no such function.
+    #[error("there is no function {0:?}")]
+    NoSuchFunction(String),
+    /// A file of the caller's cannot be read or written.
+    #[error("{path}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl From<wit::Error> for Error {
+    fn from(error: wit::Error) -> Self {
+        match error {
+            wit::Error::InvalidArgument(what) => Error::InvalidArgument(what),
+            wit::Error::KeyConflict(what) => Error::KeyConflict(what),
+            wit::Error::Corrupt(what) => Error::Corrupt(what),
+            wit::Error::Incompatible(what) => Error::Incompatible(what),
+            wit::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<wit_store::Error> for Error {
+    fn from(error: wit_store::Error) -> Self {
+        use wit_store::Error as E;
+        match error {
+            E::MapFull => Error::MapFull,
+            E::ReadOnly => Error::ReadOnly,
+            E::Conflict => Error::Conflict(1),
+            E::Foreign => Error::Foreign,
+            E::NotFound => Error::Store("a key was not found".into()),
+            E::KeySize(max) => Error::Store(format!("a key is empty or longer than {max} bytes")),
+            E::ValueTooLarge(max) => Error::InvalidArgument(format!("a record is larger than {max} bytes")),
+            E::TooManyTransactions(max) => Error::Store(format!("the component holds {max} transactions, the limit")),
+            E::Closed => Error::Store(
+                "the transaction is over, belongs to another thread, or this thread has one already".into(),
+            ),
+            E::Corrupted(what) => Error::Store(what),
+            E::Other(what) => Error::Store(what),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Trackers: sessions with the component on a store.
+
+mod batch;
+mod dynamic;
+mod error;
+mod options;
+mod pages;
+mod session;
+mod ticker;
+mod typed;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use batch::Batch;
+pub use dynamic::{Param, Signature};
+pub use error::Error;
+pub use options::{Clock, Options};
+pub use pages::Pages;
+
+use crate::bindings::exports::galaxybrain::tracker::tracker::{self as wit, Guest};
+use crate::bindings::galaxybrain::tracker::store as wit_store;
+use crate::store::Explain;
+use crate::store::lmdb::EnvironmentStats;
+use session::{Session, Shared, State};
+
+/// What every call returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// How often a call is run again when other writers were faster.
+const RETRIES: u32 = 16;
+
+/// A session with the tracker component on a store.
+///
+/// Calls take `&mut self`: a session has one instance of the component, which
+/// runs one call at a time. For another thread, [`Tracker::try_clone`] opens
+/// another session on the same environment; readers run in parallel and one
+/// writer at a time. A tracker can be sent to another thread, except while it
+/// has a batch.
+///
+/// A call that traps ends the instance: its transactions are aborted, and the
+/// next call gets a new one.
+pub struct Tracker {
+    shared: Arc<Shared>,
+    session: Option<Session>,
+    batch: BatchState,
+    explain: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BatchState {
+    None,
+    Open,
+    /// An error ended it; everything until its end is refused.
+    Aborted,
+}
+
+/// How long a call may take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deadline {
+    Call,
+    Bulk,
+}
+
+impl Tracker {
+    /// Opens a store with default options, creating it if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be opened or is not a tracker's.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Options::new(path).open()
+    }
+
+    /// Options for opening a store.
+    pub fn options(path: impl AsRef<Path>) -> Options {
+        Options::new(path)
+    }
+
+    fn new(shared: Arc<Shared>) -> Self {
+        Tracker { shared, session: None, batch: BatchState::None, explain: false }
+    }
+
+    /// Another session on the same environment.
+    ///
+    /// # Errors
+    ///
+    /// If the component cannot be instantiated.
+    pub fn try_clone(&self) -> Result<Self> {
+        let mut other = Tracker::new(self.shared.clone());
+        other.session()?;
+        Ok(other)
+    }
+
+    /// The directory of the store.
+    pub fn path(&self) -> &Path {
+        self.shared.environment.path()
+    }
+
+    /// Figures of the environment and its tables.
+    ///
+    /// # Errors
+    ///
+    /// If the environment cannot be read.
+    pub fn environment_stats(&self) -> Result<EnvironmentStats> {
+        Ok(self.shared.environment.stats()?)
+    }
+
+    /// Starts or stops counting what calls do in the store.
+    pub fn set_explain(&mut self, on: bool) {
+        self.explain = on;
+        if let Some(session) = &mut self.session {
+            session.store.data_mut().store.set_explain(on);
+        }
+    }
+
+    /// What the calls did in the store since this was last asked.
+    pub fn take_explain(&mut self) -> Explain {
+        let session = self.session.as_mut();
+        session.and_then(|session| session.store.data_mut().store.take_explain()).unwrap_or_default()
+    }
+
+    /// Begins a batch: see `begin-batch` in `wit/tracker.wit`. Dropping the guard aborts it.
+    ///
+    /// # Errors
+    ///
+    /// If the write transaction cannot be begun.
+    pub fn batch(&mut self) -> Result<Batch<'_>> {
+        self.begin_batch()?;
+        Ok(Batch::new(self))
+    }
+
+    /// True between [`Tracker::begin_batch`] and its end.
+    pub fn in_batch(&self) -> bool {
+        self.batch != BatchState::None
+    }
+
+    /// `begin-batch`: prefer [`Tracker::batch`], whose guard cannot be forgotten.
+    ///
+    /// # Errors
+    ///
+    /// If the write transaction cannot be begun.
+    pub fn begin_batch(&mut self) -> Result<()> {
+        self.call(Deadline::Call, |guest, store| guest.call_begin_batch(store))?;
+        self.batch = BatchState::Open;
+        Ok(())
+    }
+
+    /// `end-batch`: commits the batch.
+    ///
+    /// # Errors
+    ///
+    /// If an earlier error has aborted the batch, or the commit fails: nothing of it is kept then.
+    pub fn end_batch(&mut self) -> Result<()> {
+        if self.batch == BatchState::Aborted {
+            self.batch = BatchState::None;
+            return Err(Error::BatchAborted);
+        }
+        let ended = self.call(Deadline::Bulk, |guest, store| guest.call_end_batch(store));
+        self.batch = BatchState::None;
+        ended
+    }
+
+    /// `abort-batch`: discards the batch.
+    ///
+    /// # Errors
+    ///
+    /// If the component fails; the batch is discarded all the same.
+    pub fn abort_batch(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.batch, BatchState::None) == BatchState::Aborted {
+            return Ok(());
+        }
+        self.call(Deadline::Call, |guest, store| guest.call_abort_batch(store))
+    }
+
+    fn session(&mut self) -> Result<&mut Session> {
+        if self.session.is_none() {
+            self.session = Some(Session::new(&self.shared, self.explain)?);
+        }
+        match &mut self.session {
+            Some(session) => Ok(session),
+            None => unreachable!("it was just set"),
+        }
+    }
+
+    fn deadline(&self, deadline: Deadline) -> Duration {
+        match deadline {
+            Deadline::Call => self.shared.limits.call_deadline,
+            Deadline::Bulk => self.shared.limits.bulk_deadline,
+        }
+    }
+
+    /// Runs an exported function: within its deadline, again if another writer
+    /// was faster, and without leaving anything behind when it fails.
+    fn call<T>(
+        &mut self,
+        deadline: Deadline,
+        mut f: impl FnMut(&Guest, &mut wasmtime::Store<State>) -> wasmtime::Result<std::result::Result<T, wit::Error>>,
+    ) -> Result<T> {
+        if self.batch == BatchState::Aborted {
+            return Err(Error::BatchAborted);
+        }
+        let allowed = self.deadline(deadline);
+        for attempt in 1.. {
+            let session = self.session()?;
+            let running = session.start(allowed);
+            let answer = f(session.bindings.galaxybrain_tracker_tracker(), &mut session.store);
+            drop(running);
+            match answer {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(wit::Error::Store(wit_store::Error::Conflict))) if self.batch == BatchState::None => {
+                    if attempt > RETRIES {
+                        return Err(Error::Conflict(attempt));
+                    }
+                    std::thread::sleep(Duration::from_millis(1 << attempt.min(6)));
+                }
+                Ok(Err(error)) => {
+                    self.note_lost_batch();
+                    return Err(error.into());
+                }
+                Err(trap) => return Err(self.trapped(trap, allowed)),
+            }
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    /// If an error has ended the batch's transaction, the batch is refused from now on.
+    fn note_lost_batch(&mut self) {
+        let open = self.session.as_ref().is_some_and(|session| session.store.data().store.open_transactions() > 0);
+        if self.batch == BatchState::Open && !open {
+            self.batch = BatchState::Aborted;
+        }
+    }
+
+    /// Drops the instance, and with it its transactions.
+    fn trapped(&mut self, trap: wasmtime::Error, allowed: Duration) -> Error {
+        let denied = self.session.take().is_some_and(|session| session.store.data().memory.denied);
+        if self.batch == BatchState::Open {
+            self.batch = BatchState::Aborted;
+        }
+        match trap.downcast_ref::<wasmtime::Trap>() {
+            Some(wasmtime::Trap::Interrupt) => Error::Deadline(allowed),
+            _ if denied => Error::OutOfMemory(self.shared.limits.memory),
+            _ => Error::Trap(trap),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Deadlines: a thread advances the engine's epoch while calls run.
+//!
+//! The thread sleeps when nothing has been called for a second, so that an idle
+//! process is idle; while it is awake a call costs two relaxed atomic additions.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use wasmtime::{Engine, Store};
+
+/// How exact deadlines are.
+const TICK: Duration = Duration::from_millis(10);
+/// After how many ticks without a call the thread sleeps.
+const IDLE_TICKS: u32 = 100;
+
+/// Calls that have begun, and calls that have ended.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
+static ENDED: AtomicU64 = AtomicU64::new(0);
+static ASLEEP: AtomicBool = AtomicBool::new(false);
+static THREAD: OnceLock<Option<Thread>> = OnceLock::new();
+
+/// A call that runs; its end is its drop.
+pub(super) struct Running(());
+
+/// Lets the store run for so long from now on.
+pub(super) fn start<T>(store: &mut Store<T>, time: Duration) -> Running {
+    let ticks = time.as_nanos().div_ceil(TICK.as_nanos()).min(u128::from(u32::MAX)) as u64 + 1;
+    BEGUN.fetch_add(1, Ordering::SeqCst);
+    wake(store.engine());
+    store.set_epoch_deadline(ticks);
+    Running(())
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        ENDED.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn wake(engine: &Engine) {
+    let thread = THREAD.get_or_init(|| {
+        let engine = engine.clone();
+        let spawned = thread::Builder::new().name("tracker-epoch".into()).spawn(move || run(&engine));
+        match spawned {
+            Ok(handle) => Some(handle.thread().clone()),
+            Err(error) => {
+                tracing::warn!(%error, "deadlines are not kept: the epoch thread cannot be started");
+                None
+            }
+        }
+    });
+    if ASLEEP.load(Ordering::SeqCst)
+        && let Some(thread) = thread
+    {
+        thread.unpark();
+    }
+}
+
+fn run(engine: &Engine) {
+    let mut idle = 0;
+    let mut seen = 0;
+    loop {
+        thread::sleep(TICK);
+        engine.increment_epoch();
+        // `ENDED` first: what is read as ended was read as begun too.
+        let ended = ENDED.load(Ordering::SeqCst);
+        let begun = BEGUN.load(Ordering::SeqCst);
+        idle = if begun == ended && begun == seen { idle + 1 } else { 0 };
+        seen = begun;
+        if idle >= IDLE_TICKS {
+            ASLEEP.store(true, Ordering::SeqCst);
+            // A call that began before it could see that the thread sleeps shows here.
+            while BEGUN.load(Ordering::SeqCst) == seen {
+                thread::park();
+            }
+            ASLEEP.store(false, Ordering::SeqCst);
+            idle = 0;
+        }
+    }
+}
