@@ -41,7 +41,9 @@
 mod bindings;
 mod component;
 mod lend;
+pub mod migrate;
 pub mod store;
+pub mod track;
 mod tracker;
 
 /// The records of the tracker, as `wit/types.wit` describes them.
@@ -52,4 +54,7 @@ pub mod types {
 pub use component::{CodeCache, ComponentError, ComponentSource, TRACKER_WASM, engine_config};
 pub use store::lmdb::{Durability, EnvironmentStats, OpenError, TableStats};
 pub use store::{Explain, Limits, TableUse};
+/// The version of wasmtime that this library's types belong to.
+pub use wasmtime;
+
 pub use tracker::{Batch, Clock, Error, Options, Pages, Param, Result, Signature, Tracker};

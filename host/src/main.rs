@@ -1,1 +1,9 @@
-fn main() {}
+//! The `host` command: see `host --help`.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}
