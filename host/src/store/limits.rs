@@ -11,6 +11,10 @@ pub struct Limits {
     /// 10,000 large records or a verify of ten million symbols fits, a leak
     /// is stopped long before it hurts the host.
     pub memory: usize,
+    /// Bytes that one call may copy out of the instance into the host's memory.
+    /// Default 1 GiB: as long as `memory` is smaller only a guest that hands out
+    /// the same bytes again and again meets it.
+    pub copied: usize,
     /// How long a call may run. Default 30 s: the longest ordinary call (a
     /// substring search over millions of names) takes a few.
     pub call_deadline: Duration,
@@ -33,6 +37,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             memory: 512 << 20,
+            copied: 1 << 30,
             call_deadline: Duration::from_secs(30),
             bulk_deadline: Duration::from_secs(30 * 60),
             transactions: 8,

@@ -106,6 +106,7 @@ impl Session {
         let mut store =
             Store::new(shared.component.engine(), State { store: ctx, resources, memory, clock: shared.clock.clone() });
         store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(shared.limits.copied);
         let running = ticker::start(&mut store, shared.limits.call_deadline);
         let instance = shared.pre.instantiate(&mut store).map_err(Error::Trap)?;
         let bindings = TrackerComponent::new(&mut store, &instance).map_err(Error::Trap)?;

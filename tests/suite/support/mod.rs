@@ -1,0 +1,32 @@
+//! What the tests share: databases, stores, calls by name.
+
+pub mod calls;
+pub mod data;
+
+pub use data::{Fixture, large, small};
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tracker_host::{Clock, Tracker};
+
+/// A new store in a directory of its own, with a clock that advances a second at each look.
+pub struct Fresh {
+    pub tracker: Tracker,
+    pub dir: TempDir,
+}
+
+/// An empty store.
+pub fn fresh() -> Fresh {
+    let dir = tempfile::tempdir().unwrap();
+    let tracker = Tracker::options(dir.path().join("store")).clock(ticking()).open().unwrap();
+    Fresh { tracker, dir }
+}
+
+/// A clock that starts at 2,000,000,000 and advances a second at each look.
+pub fn ticking() -> Clock {
+    let seconds = Arc::new(AtomicU64::new(2_000_000_000));
+    Clock::new(move || Duration::from_secs(seconds.fetch_add(1, Ordering::SeqCst)))
+}
