@@ -48,15 +48,17 @@ pub fn tallies(view: &View, kind: Tally) -> Result<Vec<(String, u64)>> {
     while let Some(entry) = scan.next()? {
         let what =
             String::from_utf8(entry.key[1..].to_vec()).map_err(|_| record::corrupt(Table::Tallies, entry.physical))?;
-        tallies.push((what, read_tally(entry.physical, entry.stored()).cast_unsigned()));
+        tallies.push((what, read_tally(entry.physical, entry.stored())?.cast_unsigned()));
     }
     Ok(tallies)
 }
 
 /// One tally; 0 if nothing was counted.
 pub fn tally(view: &View, kind: Tally, what: &str) -> Result<i64> {
-    let value = view.get(Table::Tallies, &kind.key(what))?;
-    Ok(value.as_deref().and_then(key::read_u64).unwrap_or(0).cast_signed())
+    match view.find(Table::Tallies, &kind.key(what))? {
+        None => Ok(0),
+        Some(stored) => read_tally(&stored.physical, &stored.value),
+    }
 }
 
 /// The text behind the first `skip` bytes of an index key.

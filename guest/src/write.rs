@@ -414,7 +414,7 @@ impl<'t> Writer<'t> {
         for (key, by) in tallies {
             let before = match self.find(Table::Tallies, &key)? {
                 None => 0,
-                Some(current) => read_tally(&current.physical, &current.value),
+                Some(current) => read_tally(&current.physical, &current.value)?,
             };
             let after = before.wrapping_add(by);
             if after == 0 {
@@ -498,8 +498,10 @@ fn reread(table: Table) -> bool {
 }
 
 /// The value of a tally entry.
-pub fn read_tally(physical: &[u8], value: &[u8]) -> i64 {
-    let value =
-        if key::is_cut(physical) { key::split_value(value).map(|(_, value)| value).unwrap_or_default() } else { value };
-    key::read_u64(value).unwrap_or(0).cast_signed()
+pub fn read_tally(physical: &[u8], value: &[u8]) -> Result<i64> {
+    let value = if key::is_cut(physical) { key::split_value(value).map(|(_, value)| value) } else { Some(value) };
+    match value.map(<[u8; 8]>::try_from) {
+        Some(Ok(bytes)) => Ok(u64::from_be_bytes(bytes).cast_signed()),
+        _ => Err(record::corrupt(Table::Tallies, physical)),
+    }
 }

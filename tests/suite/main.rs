@@ -3,5 +3,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod batches;
+mod command;
+mod component;
 mod conformance;
+mod cost;
+mod engine;
+mod keys;
+mod layout;
+mod migration;
+mod paging;
+mod records;
+mod robustness;
 mod support;
+mod tracking;
+mod verification;

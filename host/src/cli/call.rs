@@ -51,7 +51,7 @@ pub fn run(args: Args, output: &mut Output) -> Result<Exit> {
     let functions = tracker.functions();
     if args.list {
         for function in &functions {
-            output.line(function.to_string())?;
+            output.line(signature(function))?;
         }
         return Ok(Exit::Done);
     }
@@ -136,7 +136,7 @@ fn parse<'f>(expression: &str, functions: &'f [Signature]) -> Result<(&'f Signat
         let near = nearest(name, functions);
         bail!("there is no function {name:?}{near}; `host call STORE --list` lists them all");
     };
-    let wrong = |what: String| anyhow!("{what}; the function is {function}");
+    let wrong = |what: String| anyhow!("{what}; the function is {}", signature(function));
     let call = wasm_wave::untyped::UntypedFuncCall::parse(expression)
         .map_err(|error| wrong(format!("{expression:?} is not a call: {error}")))?;
     let types: Vec<Type> = function.params.iter().map(|param| param.ty.clone()).collect();
@@ -148,6 +148,17 @@ fn parse<'f>(expression: &str, functions: &'f [Signature]) -> Result<(&'f Signat
     Ok((function, given))
 }
 
+/// The interface that the built-in component exports.
+const WIT: &str = include_str!("../../../wit/tracker.wit");
+
+/// A function's line in the interface, which has the names of the types; or
+/// its shape, if another component exports it.
+fn signature(function: &Signature) -> String {
+    let start = format!("{}: func(", function.name);
+    let line = WIT.lines().map(str::trim).find(|line| line.starts_with(&start));
+    line.map_or_else(|| function.to_string(), |line| line.trim_end_matches(';').to_owned())
+}
+
 /// A function with a similar name, to suggest.
 fn nearest(name: &str, functions: &[Signature]) -> String {
     let shared = |other: &str| {
@@ -155,7 +166,7 @@ fn nearest(name: &str, functions: &[Signature]) -> String {
         name.split(['-', '_']).filter(|word| words.contains(word)).count()
     };
     match functions.iter().max_by_key(|function| shared(&function.name)) {
-        Some(function) if shared(&function.name) > 0 => format!("; did you mean {function}"),
+        Some(function) if shared(&function.name) > 0 => format!("; did you mean {}", signature(function)),
         _ => String::new(),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::{Linker, Resource, ResourceType, WasmList};
 use wasmtime::{AsContextMut, Result, StoreContextMut, bail};
@@ -24,6 +25,9 @@ struct LentPage {
     entries: Bytes,
     done: bool,
 }
+
+/// A shorter wait for the writer lock is the cost of a transaction.
+const LONG_WAIT: Duration = Duration::from_millis(1);
 
 /// Keys up to this length are copied to the stack instead of the heap.
 const KEY_ON_STACK: usize = 512;
@@ -105,12 +109,20 @@ impl StoreView<'_> {
         self.ctx.note(None, |explain, _| explain.transactions += 1);
         let begun = match access {
             Access::Read => self.ctx.engine.begin_read(),
-            Access::Write => self.ctx.engine.begin_write(),
+            Access::Write => {
+                let asked = Instant::now();
+                let begun = self.ctx.engine.begin_write();
+                let waited = asked.elapsed();
+                if waited >= LONG_WAIT {
+                    self.ctx.waited += waited;
+                }
+                begun
+            }
         };
         match begun {
             Ok(inner) => {
                 let writable = access == Access::Write;
-                let transaction = self.resources.push(OpenTransaction { inner, writable, over: false })?;
+                let transaction = self.resources.push(OpenTransaction { inner, writable, over: false, written: 0 })?;
                 self.ctx.transactions += 1;
                 Ok(Ok(transaction))
             }
@@ -347,6 +359,14 @@ fn write<T: StoreHostView>(
         return Ok((Err(convert_error(refused)),));
     }
     let Some(tables) = &ctx.tables else { bail!("no table was opened") };
+    transaction.written += input.len() as u64;
+    if transaction.written > ctx.limits.transaction_bytes {
+        transaction.over = true;
+        let limit = ctx.limits.transaction_bytes;
+        return Ok((Err(Error::Other(format!(
+            "the transaction writes more than {limit} bytes; write less at a time"
+        ))),));
+    }
     let written = transaction.inner.write(&input, &tables.handles);
     transaction.over = written.is_err();
     if ctx.explain.is_some() {

@@ -29,6 +29,9 @@ pub struct Limits {
     pub scan_bytes: u32,
     /// Length of a value in bytes. Default 64 MiB.
     pub value_size: u64,
+    /// Bytes of the operations of one write transaction. Default 1 GiB. The
+    /// host keeps them in memory, to write them again if the map has to grow.
+    pub transaction_bytes: u64,
     /// Tables of a guest. Default 96; the environment has room for 128.
     pub tables: usize,
 }
@@ -44,6 +47,7 @@ impl Default for Limits {
             scan_entries: 65_536,
             scan_bytes: 4 << 20,
             value_size: 64 << 20,
+            transaction_bytes: 1 << 30,
             tables: 96,
         }
     }

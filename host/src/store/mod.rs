@@ -40,6 +40,7 @@ pub mod packed;
 mod trace;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::component::ResourceTable;
 
@@ -59,6 +60,7 @@ pub struct StoreCtx {
     /// Bytes that go out, until they are lowered into the guest.
     output: Vec<u8>,
     explain: Option<Box<Explain>>,
+    waited: Duration,
 }
 
 struct Tables {
@@ -72,12 +74,23 @@ pub struct OpenTransaction {
     writable: bool,
     /// Set when an error has ended it.
     over: bool,
+    /// Bytes of the operations that were written.
+    written: u64,
 }
 
 impl StoreCtx {
     /// Lends this engine within these limits.
     pub fn new(engine: Arc<dyn Engine>, limits: Limits) -> Self {
-        StoreCtx { engine, limits, tables: None, transactions: 0, input: Vec::new(), output: Vec::new(), explain: None }
+        StoreCtx {
+            engine,
+            limits,
+            tables: None,
+            transactions: 0,
+            input: Vec::new(),
+            output: Vec::new(),
+            explain: None,
+            waited: Duration::ZERO,
+        }
     }
 
     /// Starts or stops counting what calls do.
@@ -88,6 +101,12 @@ impl StoreCtx {
     /// What was counted since the last time it was taken.
     pub fn take_explain(&mut self) -> Option<Explain> {
         self.explain.as_deref_mut().map(std::mem::take)
+    }
+
+    /// How long the guest has waited for other writers since this was last
+    /// asked. An embedder with deadlines gives a call that much longer.
+    pub fn take_waited(&mut self) -> Duration {
+        std::mem::take(&mut self.waited)
     }
 
     /// Transactions that are open.

@@ -146,7 +146,11 @@ impl Tracker {
                 return Err(self.trapped(trap, allowed));
             }
             match results.pop() {
-                Some(Val::Result(Ok(value))) => return Ok(value.map(|value| *value)),
+                Some(Val::Result(Ok(value))) => {
+                    session.ready = true;
+                    self.end_strays();
+                    return Ok(value.map(|value| *value));
+                }
                 Some(Val::Result(Err(error))) => {
                     let error = convert_error(error.map(|error| *error));
                     match error {
@@ -155,6 +159,7 @@ impl Tracker {
                         }
                         error => {
                             self.note_lost_batch();
+                            self.end_strays();
                             return Err(error);
                         }
                     }

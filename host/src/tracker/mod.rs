@@ -142,9 +142,15 @@ impl Tracker {
     ///
     /// If the write transaction cannot be begun.
     pub fn begin_batch(&mut self) -> Result<()> {
-        self.call(Deadline::Call, |guest, store| guest.call_begin_batch(store))?;
-        self.batch = BatchState::Open;
-        Ok(())
+        let before = self.batch;
+        if before == BatchState::None {
+            self.batch = BatchState::Open;
+        }
+        let begun = self.call(Deadline::Call, |guest, store| guest.call_begin_batch(store));
+        if begun.is_err() && before == BatchState::None {
+            self.batch = BatchState::None;
+        }
+        begun
     }
 
     /// `end-batch`: commits the batch.
@@ -208,7 +214,11 @@ impl Tracker {
             let answer = f(session.bindings.galaxybrain_tracker_tracker(), &mut session.store);
             drop(running);
             match answer {
-                Ok(Ok(value)) => return Ok(value),
+                Ok(Ok(value)) => {
+                    session.ready = true;
+                    self.end_strays();
+                    return Ok(value);
+                }
                 Ok(Err(wit::Error::Store(wit_store::Error::Conflict))) if self.batch == BatchState::None => {
                     if attempt > RETRIES {
                         return Err(Error::Conflict(attempt));
@@ -217,12 +227,26 @@ impl Tracker {
                 }
                 Ok(Err(error)) => {
                     self.note_lost_batch();
+                    self.end_strays();
                     return Err(error.into());
                 }
                 Err(trap) => return Err(self.trapped(trap, allowed)),
             }
         }
         unreachable!("the loop ends by returning")
+    }
+
+    /// Outside a batch no transaction outlives a call: a reader would keep old
+    /// pages alive, a writer would keep all others out.
+    fn end_strays(&mut self) {
+        if self.session.as_ref().is_some_and(|session| !session.ready) {
+            self.session = None;
+        }
+        let strays = self.session.as_ref().map_or(0, |session| session.store.data().store.open_transactions());
+        if self.batch == BatchState::None && strays > 0 {
+            tracing::warn!(strays, "the component left transactions open; they were aborted and its instance dropped");
+            self.session = None;
+        }
     }
 
     /// If an error has ended the batch's transaction, the batch is refused from now on.

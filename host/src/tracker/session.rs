@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::Store;
 use wasmtime::component::{Component, Instance, InstancePre, Linker, ResourceTable};
+use wasmtime::{Store, UpdateDeadline};
 
 use super::options::Clock;
 use super::{Error, Result, ticker};
@@ -64,6 +64,9 @@ pub(super) struct Session {
     pub(super) store: Store<State>,
     pub(super) instance: Instance,
     pub(super) bindings: TrackerComponent,
+    /// Set by the first call that succeeds. Before it the component may have
+    /// opened its tables and failed after that, and would do so twice.
+    pub(super) ready: bool,
 }
 
 impl Shared {
@@ -107,15 +110,23 @@ impl Session {
             Store::new(shared.component.engine(), State { store: ctx, resources, memory, clock: shared.clock.clone() });
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(shared.limits.copied);
+        store.epoch_deadline_callback(|mut store| {
+            // A call does not pay for the time it waited for other writers.
+            let waited = ticker::ticks(store.data_mut().store.take_waited());
+            Ok(if waited > 0 { UpdateDeadline::Continue(waited) } else { UpdateDeadline::Interrupt })
+        });
         let running = ticker::start(&mut store, shared.limits.call_deadline);
         let instance = shared.pre.instantiate(&mut store).map_err(Error::Trap)?;
         let bindings = TrackerComponent::new(&mut store, &instance).map_err(Error::Trap)?;
         drop(running);
-        Ok(Session { store, instance, bindings })
+        Ok(Session { store, instance, bindings, ready: false })
     }
 
     /// Starts the clock of a call.
     pub(super) fn start(&mut self, allowed: Duration) -> ticker::Running {
+        let state = self.store.data_mut();
+        state.store.take_waited();
+        state.memory.denied = false;
         ticker::start(&mut self.store, allowed)
     }
 }

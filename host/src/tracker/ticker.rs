@@ -26,11 +26,16 @@ pub(super) struct Running(());
 
 /// Lets the store run for so long from now on.
 pub(super) fn start<T>(store: &mut Store<T>, time: Duration) -> Running {
-    let ticks = time.as_nanos().div_ceil(TICK.as_nanos()).min(u128::from(u32::MAX)) as u64 + 1;
+    let ticks = ticks(time).saturating_add(2);
     BEGUN.fetch_add(1, Ordering::SeqCst);
     wake(store.engine());
     store.set_epoch_deadline(ticks);
     Running(())
+}
+
+/// How many ticks fit into a time.
+pub(super) fn ticks(time: Duration) -> u64 {
+    (time.as_nanos() / TICK.as_nanos()).min(u128::from(u32::MAX)) as u64
 }
 
 impl Drop for Running {

@@ -72,9 +72,9 @@ pub fn from_val(value: &Val) -> Value {
         Val::Option(None) => Value::Null,
         Val::Option(Some(value)) => from_val(value),
         Val::List(items) | Val::Tuple(items) => items.iter().map(from_val).collect(),
-        Val::Record(fields) => {
-            Value::Object(fields.iter().map(|(name, value)| (name.replace('-', "_"), from_val(value))).collect::<Map<_, _>>())
-        }
+        Val::Record(fields) => Value::Object(
+            fields.iter().map(|(name, value)| (name.replace('-', "_"), from_val(value))).collect::<Map<_, _>>(),
+        ),
         Val::Variant(case, payload) => json!({ case.replace('-', "_"): payload.as_deref().map(from_val) }),
         other => panic!("unexpected value {other:?}"),
     }

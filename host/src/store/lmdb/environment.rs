@@ -9,7 +9,7 @@ use std::time::Duration;
 use heed::types::{Bytes, DecodeIgnore};
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls};
 
-use super::gate::{Gate, Pass, Refused};
+use super::gate::{Gate, Pass, Refused, WriterPass};
 use super::transaction::{ReadTransaction, WriteTransaction};
 use super::{Durability, MAX_KEY_SIZE, MAX_TABLES, OpenError, Options};
 use crate::lend;
@@ -18,6 +18,10 @@ use crate::store::engine::{Engine, Handle, StoreError, Transaction};
 /// A table: bytes to bytes.
 pub(super) type Table = Database<'static, Bytes, Bytes>;
 
+/// The longest name of a table: names are keys, too.
+const MAX_NAME: usize = MAX_KEY_SIZE as usize;
+/// How long a resize waits for the transactions of this process to end.
+pub(super) const RESIZE_PATIENCE: Duration = Duration::from_secs(10);
 /// The share of the maximum from which on a warning is logged.
 const WARN_AT_PERCENT: u64 = 80;
 
@@ -100,12 +104,13 @@ impl Environment {
         let path = path.canonicalize().map_err(io)?;
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shared) = open.get(&path).and_then(Weak::upgrade) {
-            return if shared.options == options {
+            return if shared.options.agrees_with(&options) {
                 Ok(Environment { shared })
             } else {
                 Err(OpenError::OtherOptions(path))
             };
         }
+        check_file(&path)?;
         let env = open_env(&path, &options)?;
         let shared = Arc::new(Shared {
             env,
@@ -145,6 +150,9 @@ impl Environment {
                 for entry in names.iter(txn)? {
                     let (name, ()) = entry?;
                     let Ok(name) = str::from_utf8(name) else { continue };
+                    if name.contains('\0') {
+                        continue;
+                    }
                     let Ok(Some(table)) = opener.open_database::<Bytes, Bytes>(txn, Some(name)) else { continue };
                     let stat = table.stat(txn)?;
                     let pages = stat.branch_pages + stat.leaf_pages + stat.overflow_pages;
@@ -217,6 +225,22 @@ fn prepare(path: &Path, options: &Options) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// Looks at the data file before LMDB does: see [`super::file`].
+#[cfg(target_pointer_width = "64")]
+fn check_file(path: &Path) -> Result<(), OpenError> {
+    match super::file::check(&path.join("data.mdb")) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(fault)) => Err(OpenError::Invalid { path: path.into(), source: fault.into() }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(OpenError::Io { path: path.into(), source }),
+    }
+}
+
+#[cfg(not(target_pointer_width = "64"))]
+fn check_file(_path: &Path) -> Result<(), OpenError> {
+    Ok(())
+}
+
 fn open_env(path: &Path, options: &Options) -> Result<Env<WithoutTls>, OpenError> {
     let page = page_size::get() as u64;
     let existing = std::fs::metadata(path.join("data.mdb")).map_or(0, |file| file.len());
@@ -248,7 +272,7 @@ fn open_env(path: &Path, options: &Options) -> Result<Env<WithoutTls>, OpenError
             }
             Err(heed::Error::EnvAlreadyOpened) => return Err(OpenError::OtherOptions(path.into())),
             Err(heed::Error::Io(source)) => return Err(OpenError::Io { path: path.into(), source }),
-            Err(source) => return Err(OpenError::Invalid { path: path.into(), source }),
+            Err(source) => return Err(OpenError::Invalid { path: path.into(), source: source.into() }),
         }
     };
     if !options.read_only {
@@ -279,7 +303,7 @@ impl Shared {
                 Ok(txn) => return Ok((txn, pass)),
                 Err(heed::Error::Mdb(MdbError::MapResized)) => {
                     drop(pass);
-                    self.set_map_size(0)?;
+                    self.set_map_size(0, RESIZE_PATIENCE)?;
                 }
                 Err(error) => return Err(engine("begin a transaction", error)),
             }
@@ -287,19 +311,19 @@ impl Shared {
     }
 
     /// Doubles the map, up to the maximum.
-    pub(super) fn grow(&self) -> Result<(), StoreError> {
+    pub(super) fn grow(&self, patience: Duration) -> Result<(), StoreError> {
         let page = page_size::get() as u64;
         let max = self.options.max_map_size / page * page;
         let now = self.env.info().map_size as u64;
         if now >= max {
             return Err(StoreError::MapFull { max });
         }
-        self.set_map_size(now.saturating_mul(2).clamp(page, max))
+        self.set_map_size(now.saturating_mul(2).clamp(page, max), patience)
     }
 
     /// Sets the map's size; 0 adopts what the file says. The caller has no transaction.
-    fn set_map_size(&self, size: u64) -> Result<(), StoreError> {
-        match self.gate.resize(|| lend::resize(&self.env, size as usize)) {
+    fn set_map_size(&self, size: u64, patience: Duration) -> Result<(), StoreError> {
+        match self.gate.resize(patience, || lend::resize(&self.env, size as usize)) {
             Some(result) => {
                 tracing::debug!(size, "resized the map");
                 result.map_err(|e| engine("resize the map", e))
@@ -310,9 +334,22 @@ impl Shared {
         }
     }
 
+    /// Lets this thread write, once the writer before it has ended.
+    fn enter_writer(&self) -> Result<WriterPass, StoreError> {
+        self.gate.enter_writer().map_err(|refused| match refused {
+            Refused::SameThread => {
+                StoreError::Closed("this thread has a write transaction on this store already; end the batch first")
+            }
+            Refused::Orphaned => StoreError::Closed(
+                "a write transaction was let go on another thread than the one that began it; use the store once on \
+                 that thread, or restart the process",
+            ),
+        })
+    }
+
     /// Makes room before a write transaction, so that few of them meet the end
     /// of the map, and warns when the maximum is near.
-    fn make_room(&self) -> Result<(), StoreError> {
+    fn make_room(&self) {
         let info = self.env.info();
         let page = page_size::get() as u64;
         let used = (info.last_page_number as u64 + 1) * page;
@@ -325,15 +362,20 @@ impl Shared {
             self.warned.store(false, Ordering::Relaxed);
         }
         if used.saturating_mul(2) > info.map_size as u64 && (info.map_size as u64) < max / page * page {
-            self.grow()?;
+            // Only if nobody has to be waited for; there is room still.
+            if let Err(error) = self.grow(Duration::ZERO) {
+                tracing::debug!(%error, "the map was not grown ahead");
+            }
         }
-        Ok(())
     }
 }
 
 impl Engine for Environment {
     fn open_tables(&self, names: &[String]) -> Result<Vec<Option<Handle>>, StoreError> {
         let shared = &self.shared;
+        if let Some(name) = names.iter().find(|name| name.is_empty() || name.contains('\0') || name.len() > MAX_NAME) {
+            return Err(StoreError::Other(format!("{name:?} cannot be the name of a table")));
+        }
         let mut known = shared.names.lock().unwrap_or_else(PoisonError::into_inner);
         if names.iter().any(|name| !known.contains_key(name)) {
             for (name, table) in shared.find_or_create(names)? {
@@ -361,21 +403,8 @@ impl Engine for Environment {
         if shared.options.read_only {
             return Err(StoreError::ReadOnly);
         }
-        let writer = match shared.gate.enter_writer() {
-            Ok(writer) => writer,
-            Err(Refused::SameThread) => {
-                return Err(StoreError::Closed(
-                    "this thread has a write transaction on this store already; end the batch first",
-                ));
-            }
-            Err(Refused::LockLost) => {
-                return Err(StoreError::Closed(
-                    "a write transaction was ended on another thread than the one that began it; reopen the store in a \
-                     new process",
-                ));
-            }
-        };
-        shared.make_room()?;
+        let writer = shared.enter_writer()?;
+        shared.make_room();
         Ok(Box::new(WriteTransaction::begin(shared, writer)?))
     }
 
@@ -422,6 +451,7 @@ impl Shared {
     }
 
     fn create(&self, names: &[String]) -> Result<Found, StoreError> {
+        let _writer = self.enter_writer()?;
         loop {
             let (txn, pass) = self.begin_with(|| self.env.write_txn())?;
             let created = self.env.create_databases_and_commit(txn, |opener, txn| {
@@ -437,7 +467,7 @@ impl Shared {
                     return Ok(names.iter().cloned().zip(tables).filter_map(|(name, t)| Some((name, t?))).collect());
                 }
                 Ok(CommitOrAbort::Abort(())) => return Ok(Vec::new()),
-                Err(heed::Error::Mdb(MdbError::MapFull)) => self.grow()?,
+                Err(heed::Error::Mdb(MdbError::MapFull)) => self.grow(RESIZE_PATIENCE)?,
                 Err(error) => return Err(engine("create tables", error)),
             }
         }

@@ -1,20 +1,27 @@
 //! Who may have transactions: many readers, one writer, or one resize.
 
+use std::any::Any;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
-
-/// How long a resize waits for the transactions of this process to end.
-const RESIZE_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 struct State {
     transactions: usize,
     resizing: bool,
+    /// Resizes that wait for transactions to end. New ones wait behind them, or
+    /// busy readers would keep the map from ever growing.
+    resizes_wanted: usize,
     writer: Option<ThreadId>,
-    /// A write transaction ended on another thread than the one that began it:
-    /// LMDB's lock cannot be given back.
-    lock_lost: bool,
+    /// A write transaction that was let go on another thread than its own.
+    orphan: Option<Orphan>,
+}
+
+/// LMDB's writer lock can be given back only by the thread that took it. What
+/// was let go elsewhere is kept until that thread comes by.
+struct Orphan {
+    thread: ThreadId,
+    transaction: Box<dyn Any + Send>,
 }
 
 /// Counts the transactions of an environment in this process.
@@ -28,8 +35,8 @@ pub struct Gate {
 pub enum Refused {
     /// This thread has a write transaction already; another would wait for itself.
     SameThread,
-    /// The lock was lost.
-    LockLost,
+    /// Another thread has to end its transaction first: see [`Gate::adopt`].
+    Orphaned,
 }
 
 /// A transaction's permission to be.
@@ -46,8 +53,9 @@ impl Gate {
 
     /// Lets a transaction begin; waits for a resize.
     pub fn enter(self: &Arc<Self>) -> Pass {
+        self.bury();
         let mut state = self.lock();
-        while state.resizing {
+        while state.resizing || state.resizes_wanted > 0 {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.transactions += 1;
@@ -56,11 +64,12 @@ impl Gate {
 
     /// Lets a writer begin; waits for the one before.
     pub fn enter_writer(self: &Arc<Self>) -> Result<WriterPass, Refused> {
+        self.bury();
         let this = thread::current().id();
         let mut state = self.lock();
         loop {
-            if state.lock_lost {
-                return Err(Refused::LockLost);
+            if state.orphan.is_some() {
+                return Err(Refused::Orphaned);
             }
             match state.writer {
                 None => break,
@@ -72,26 +81,53 @@ impl Gate {
         Ok(WriterPass(self.clone()))
     }
 
-    /// Runs `resize` while the process has no transaction. None if one did not end in time.
-    pub fn resize<T>(&self, resize: impl FnOnce() -> T) -> Option<T> {
-        let deadline = Instant::now() + RESIZE_PATIENCE;
+    /// Runs `resize` while the process has no transaction. None if one did not
+    /// end within the patience.
+    pub fn resize<T>(&self, patience: Duration, resize: impl FnOnce() -> T) -> Option<T> {
+        let deadline = Instant::now() + patience;
         let mut state = self.lock();
+        state.resizes_wanted += 1;
         while state.resizing || state.transactions > 0 {
-            let left = deadline.checked_duration_since(Instant::now())?;
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
+                state.resizes_wanted -= 1;
+                self.changed.notify_all();
+                return None;
+            };
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+        state.resizes_wanted -= 1;
         state.resizing = true;
         drop(state);
-        let result = resize();
-        self.lock().resizing = false;
-        self.changed.notify_all();
-        Some(result)
+        let _resizing = Resizing(self);
+        Some(resize())
     }
 
-    /// Notes that LMDB's writer lock is lost for this process.
-    pub fn lose_lock(&self) {
-        self.lock().lock_lost = true;
+    /// Keeps a write transaction that was let go on another thread than its
+    /// own. It is ended when that thread next begins a transaction; until then
+    /// no thread can write.
+    pub fn adopt(&self, thread: ThreadId, transaction: Box<dyn Any + Send>) {
+        self.lock().orphan = Some(Orphan { thread, transaction });
         self.changed.notify_all();
+    }
+
+    /// Ends this thread's orphan, if there is one.
+    fn bury(&self) {
+        let mine = self.lock().orphan.take_if(|orphan| orphan.thread == thread::current().id());
+        if let Some(orphan) = mine {
+            // Outside the lock: it holds passes, which take it.
+            drop(orphan.transaction);
+            self.changed.notify_all();
+        }
+    }
+}
+
+/// A resize that runs.
+struct Resizing<'g>(&'g Gate);
+
+impl Drop for Resizing<'_> {
+    fn drop(&mut self) {
+        self.0.lock().resizing = false;
+        self.0.changed.notify_all();
     }
 }
 
@@ -124,7 +160,7 @@ mod tests {
         let (started, wait) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {
             started.send(()).unwrap();
-            resizing.resize(|| Instant::now()).unwrap()
+            resizing.resize(Duration::from_secs(10), Instant::now).unwrap()
         });
         wait.recv().unwrap();
         thread::sleep(Duration::from_millis(20));
@@ -153,5 +189,50 @@ mod tests {
         let released = Instant::now();
         drop(first);
         assert!(thread.join().unwrap() >= released);
+    }
+
+    #[test]
+    fn a_resize_gets_its_turn_among_busy_readers() {
+        let gate = Arc::new(Gate::default());
+        let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let readers: Vec<_> = (0..4)
+            .map(|_| {
+                let (gate, stop) = (gate.clone(), stop.clone());
+                thread::spawn(move || {
+                    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                        let _pass = gate.enter();
+                        thread::sleep(Duration::from_millis(3));
+                    }
+                })
+            })
+            .collect();
+        thread::sleep(Duration::from_millis(20));
+        let resized = gate.resize(Duration::from_secs(5), || ());
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+        assert_eq!(resized, Some(()));
+    }
+
+    #[test]
+    fn a_resize_that_gives_up_lets_transactions_begin() {
+        let gate = Arc::new(Gate::default());
+        let pass = gate.enter();
+        assert_eq!(gate.resize(Duration::ZERO, || ()), None);
+        drop(gate.enter());
+        drop(pass);
+        assert_eq!(gate.resize(Duration::ZERO, || ()), Some(()));
+    }
+
+    #[test]
+    fn an_orphan_is_ended_by_its_own_thread_only() {
+        let gate = Arc::new(Gate::default());
+        let pass = gate.enter_writer().ok().unwrap();
+        gate.adopt(thread::current().id(), Box::new(pass));
+        let other = gate.clone();
+        assert!(matches!(
+            thread::spawn(move || other.enter_writer().map(drop)).join().unwrap(),
+            Err(Refused::Orphaned)
+        ));
+        assert!(gate.enter_writer().is_ok());
     }
 }

@@ -9,6 +9,8 @@
 //! process has committed in between, the answer is `conflict` instead.
 
 mod environment;
+#[cfg(target_pointer_width = "64")]
+mod file;
 mod gate;
 mod transaction;
 
@@ -67,6 +69,17 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Whether an environment that was opened in one way does for the other.
+    /// How it would have been created does not matter once it is open.
+    fn agrees_with(&self, other: &Options) -> bool {
+        self.read_only == other.read_only
+            && self.durability == other.durability
+            && self.max_map_size == other.max_map_size
+            && self.max_readers == other.max_readers
+    }
+}
+
 /// Why an environment cannot be opened. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -94,9 +107,9 @@ pub enum OpenError {
     Invalid {
         /// The path.
         path: PathBuf,
-        /// What LMDB says.
+        /// What is wrong with it.
         #[source]
-        source: heed::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The same process has it open in another way.
     #[error("{0} is open in this process with other options; use the same options or close it first")]

@@ -7,7 +7,7 @@ use std::thread::{self, ThreadId};
 
 use heed::{MdbError, RoTxn, RwTxn, WithoutTls};
 
-use super::environment::{Shared, Table, engine, reading};
+use super::environment::{RESIZE_PATIENCE, Shared, Table, engine, reading};
 use super::gate::{Pass, WriterPass};
 use crate::lend;
 use crate::store::engine::{Handle, Range, StoreError, Transaction, each_op};
@@ -101,7 +101,16 @@ pub(super) struct WriteTransaction {
     shared: Arc<Shared>,
     thread: ThreadId,
     /// Last, so that the next writer is let in when all else is dropped.
-    _writer: WriterPass,
+    writer: Option<WriterPass>,
+}
+
+/// What a write transaction leaves behind when it is let go on another thread
+/// than its own, in the order in which it is dropped there.
+struct Remains {
+    _attempt: Option<Attempt>,
+    /// Keeps the environment open, in which LMDB's lock is.
+    _shared: Arc<Shared>,
+    _writer: Option<WriterPass>,
 }
 
 impl WriteTransaction {
@@ -114,7 +123,7 @@ impl WriteTransaction {
             log: Vec::new(),
             shared,
             thread: thread::current().id(),
-            _writer: writer,
+            writer: Some(writer),
         })
     }
 
@@ -130,7 +139,7 @@ impl WriteTransaction {
     fn replay(&mut self) -> Result<(), StoreError> {
         loop {
             self.attempt = None;
-            self.shared.grow()?;
+            self.shared.grow(RESIZE_PATIENCE)?;
             let attempt = self.attempt.insert(Attempt::begin(&self.shared)?);
             if self.shared.env.info().last_txn_id != self.base {
                 self.attempt = None;
@@ -256,8 +265,13 @@ impl Drop for WriteTransaction {
         if self.attempt.is_some() && thread::current().id() != self.thread {
             // Aborting here would leave LMDB's lock held by a thread that does
             // not know, and the next writer would wait for ever.
-            tracing::error!("a write transaction was dropped on another thread than the one that began it");
-            self.shared.gate.lose_lock();
+            tracing::error!(
+                "a write transaction was let go on another thread than the one that began it; nobody can write until \
+                 that thread uses the store again"
+            );
+            let (attempt, writer) = (self.attempt.take(), self.writer.take());
+            let remains = Remains { _attempt: attempt, _shared: self.shared.clone(), _writer: writer };
+            self.shared.gate.adopt(self.thread, Box::new(remains));
         }
     }
 }
