@@ -22,7 +22,7 @@
 //! begins with the length of the logical key (u32 big-endian) and the key.
 //!
 //! Cutting loses the order among keys that share their first 494 bytes;
-//! [`crate::scan`] restores it when it reads.
+//! `scan.rs` restores it when it reads.
 
 use sha2::{Digest, Sha256};
 

@@ -18,7 +18,7 @@
 //! # Layout on disk
 //!
 //! [`table`] lists the tables with their keys and values, [`key`] how keys are
-//! encoded, [`record`] how records are.
+//! encoded, `record.rs` how records are.
 
 // Natively only the unit tests use what is here.
 #![cfg_attr(not(target_arch = "wasm32"), allow(dead_code))]

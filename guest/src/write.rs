@@ -6,6 +6,7 @@
 //! (owners, groups, tallies, counters) is accumulated and settled once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 
 use crate::error::Result;
 use crate::index::{self, Fact, Facts, Tally};
@@ -58,7 +59,7 @@ pub struct Writer<'t> {
     /// Packed operations, as the store takes them.
     ops: Vec<u8>,
     /// Where in `ops` the value of a key that may be read again is; none if it was deleted.
-    latest: HashMap<(Table, Vec<u8>), Option<(usize, usize)>>,
+    latest: HashMap<(Table, Vec<u8>), Option<Range<usize>>>,
     /// Values read ahead.
     ahead: HashMap<(Table, Vec<u8>), Option<Vec<u8>>>,
     owners: BTreeMap<(Table, u64), Changes>,
@@ -108,7 +109,7 @@ impl<'t> Writer<'t> {
     fn put_physical(&mut self, table: Table, physical: &[u8], value: &[u8]) {
         let start = self.op(PUT, table, physical, value);
         if reread(table) {
-            self.latest.insert((table, physical.to_vec()), Some((start, start + value.len())));
+            self.latest.insert((table, physical.to_vec()), Some(start..start + value.len()));
         }
     }
 
@@ -145,7 +146,7 @@ impl<'t> Writer<'t> {
         if !self.latest.is_empty() || !self.ahead.is_empty() {
             let key = (table, physical.to_vec());
             if let Some(value) = self.latest.get(&key) {
-                return Ok(value.map(|(start, end)| self.ops[start..end].to_vec()));
+                return Ok(value.clone().map(|range| self.ops[range].to_vec()));
             }
             if let Some(value) = self.ahead.get(&key) {
                 return Ok(value.clone());

@@ -33,7 +33,7 @@ fn paths_of_any_length_are_stored_listed_in_order_and_deleted() {
     for (n, path) in texts.iter().enumerate() {
         assert_eq!(&tracker.get_file(path).unwrap().unwrap().path, path);
         let alone: Vec<_> = tracker.files_by_context(path, 3).map(|file| file.unwrap().path).collect();
-        assert_eq!(alone, [path.clone()], "context of text {n}");
+        assert_eq!(alone, std::slice::from_ref(path), "context of text {n}");
         assert_eq!(tracker.get_symbols(path).unwrap().len(), 1);
         assert_eq!(tracker.list_insights_by_type(path, None, 10).unwrap().items.len(), 1);
     }

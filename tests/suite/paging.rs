@@ -27,8 +27,8 @@ fn a_record_that_is_there_throughout_is_listed_exactly_once_under_writes() {
                 break;
             }
             // Odd files come and go, also right at the cursor, and even ones are rewritten.
-            upsert(&mut writer, (step * 37 + 1) % 299 | 1);
-            writer.delete_file(&path((step * 53 + 5) % 299 | 1)).unwrap();
+            upsert(&mut writer, ((step * 37 + 1) % 299) | 1);
+            writer.delete_file(&path(((step * 53 + 5) % 299) | 1)).unwrap();
             upsert(&mut writer, step * 2 % 300);
             step += 1;
         }

@@ -104,7 +104,7 @@ fn vectors_move_with_all_owners_of_a_key_hash() {
     assert_eq!(tracker.update_vector_offsets(&moved).unwrap(), 0);
     let stats = tracker.live_vector_stats().unwrap();
     assert_eq!((stats.bytes, stats.count), (24, 2));
-    assert!(tracker.update_vector_offsets(&[moved[0].clone(), moved[0].clone()]).is_err());
+    assert!(tracker.update_vector_offsets(&[moved[0], moved[0]]).is_err());
     assert!(tracker.verify().unwrap().findings.is_empty());
 }
 

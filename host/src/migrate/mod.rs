@@ -30,7 +30,7 @@ use source::{Source, TABLES, Tolerance};
 /// Rows a call. A call costs little; the limit keeps memory bounded.
 const ROWS_PER_CALL: usize = 2_000;
 /// Rows a transaction.
-const ROWS_PER_BATCH: usize = 50_000;
+const ROWS_PER_BATCH: usize = 10_000;
 
 type Result<T> = std::result::Result<T, MigrateError>;
 

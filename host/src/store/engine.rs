@@ -72,6 +72,9 @@ pub enum StoreError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handle(pub u32);
 
+/// Takes the key and value of each entry of a scan, until it breaks.
+pub type Visitor<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// Keys from `start` to before `end`; empty means unbounded.
 #[derive(Clone, Copy, Debug)]
 pub struct Range<'a> {
@@ -102,12 +105,7 @@ pub trait Transaction: Send {
     /// The value of a key.
     fn get(&self, table: Handle, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, StoreError>;
     /// Visits entries in order until the visitor breaks.
-    fn scan(
-        &self,
-        table: Handle,
-        range: Range<'_>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError>;
+    fn scan(&self, table: Handle, range: Range<'_>, visit: &mut Visitor<'_>) -> Result<(), StoreError>;
     /// The number of entries.
     fn count(&self, table: Handle) -> Result<u64, StoreError>;
     /// Applies operations in order. `packed` is where they come from, and parses.

@@ -1,7 +1,7 @@
 //! Transactions.
 
 use std::borrow::Cow;
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
 
@@ -10,7 +10,7 @@ use heed::{MdbError, RoTxn, RwTxn, WithoutTls};
 use super::environment::{RESIZE_PATIENCE, Shared, Table, engine, reading};
 use super::gate::{Pass, WriterPass};
 use crate::lend;
-use crate::store::engine::{Handle, Range, StoreError, Transaction, each_op};
+use crate::store::engine::{Handle, Range, StoreError, Transaction, Visitor, each_op};
 use crate::store::packed::Op;
 
 /// A snapshot.
@@ -34,12 +34,7 @@ fn get<'t>(table: Table, txn: &'t RoTxn, key: &[u8]) -> Result<Option<Cow<'t, [u
     Ok(table.get(txn, key).map_err(reading)?.map(Cow::Borrowed))
 }
 
-fn scan(
-    table: Table,
-    txn: &RoTxn,
-    range: Range<'_>,
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-) -> Result<(), StoreError> {
+fn scan(table: Table, txn: &RoTxn, range: Range<'_>, visit: &mut Visitor<'_>) -> Result<(), StoreError> {
     let start = if range.start.is_empty() { Bound::Unbounded } else { Bound::Included(range.start) };
     let end = if range.end.is_empty() { Bound::Unbounded } else { Bound::Excluded(range.end) };
     let bounds = (start, end);
@@ -65,12 +60,7 @@ impl Transaction for ReadTransaction {
     fn get(&self, table: Handle, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, StoreError> {
         get(self.shared.table(table)?, &self.txn, key)
     }
-    fn scan(
-        &self,
-        table: Handle,
-        range: Range<'_>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    fn scan(&self, table: Handle, range: Range<'_>, visit: &mut Visitor<'_>) -> Result<(), StoreError> {
         scan(self.shared.table(table)?, &self.txn, range, visit)
     }
     fn count(&self, table: Handle) -> Result<u64, StoreError> {
@@ -83,6 +73,9 @@ impl Transaction for ReadTransaction {
         Ok(())
     }
 }
+
+/// Operations that were written, and the tables that their numbers mean.
+type Written = (Vec<u8>, Arc<[Option<Handle>]>);
 
 /// The parts of a write transaction that end with each attempt.
 struct Attempt {
@@ -97,7 +90,7 @@ pub(super) struct WriteTransaction {
     attempt: Option<Attempt>,
     /// The commit that it was begun on.
     base: usize,
-    log: Vec<(Vec<u8>, Arc<[Option<Handle>]>)>,
+    log: Vec<Written>,
     shared: Arc<Shared>,
     thread: ThreadId,
     /// Last, so that the next writer is let in when all else is dropped.
@@ -211,12 +204,7 @@ impl Transaction for WriteTransaction {
     fn get(&self, table: Handle, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, StoreError> {
         get(self.shared.table(table)?, &self.on_thread()?.txn, key)
     }
-    fn scan(
-        &self,
-        table: Handle,
-        range: Range<'_>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    fn scan(&self, table: Handle, range: Range<'_>, visit: &mut Visitor<'_>) -> Result<(), StoreError> {
         scan(self.shared.table(table)?, &self.on_thread()?.txn, range, visit)
     }
     fn count(&self, table: Handle) -> Result<u64, StoreError> {
