@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use tracker_host::wasmtime::component::{Type, Val};
 
 /// A value as JSON, given its type: names as in WIT, none → null, u64 exact,
-/// list<u8> → base64, floats that JSON cannot write → "inf", "-inf", "nan".
+/// `list<u8>` → base64, floats that JSON cannot write → "inf", "-inf", "nan".
 pub fn from_val(value: &Val, ty: &Type) -> Value {
     match (value, ty) {
         (Val::Bool(value), _) => json!(value),

@@ -38,7 +38,7 @@ pub struct Args {
     /// Do not copy the database first
     #[arg(long)]
     no_backup: bool,
-    /// Copy the database to this file instead of <database>.bak
+    /// Copy the database to this file instead of DATABASE.bak
     #[arg(long, value_name = "FILE", conflicts_with = "no_backup")]
     backup: Option<PathBuf>,
     /// Take missing tables as empty (databases of old versions)

@@ -38,7 +38,7 @@ pub struct Args {
     #[command(subcommand)]
     command: Command,
     /// Print JSON: one document a line, names as in WIT, 64-bit integers exact,
-    /// list<u8> as base64, none as null.
+    /// bytes as base64, none as null.
     #[arg(long, global = true)]
     json: bool,
 }
