@@ -7,7 +7,7 @@
 //! files, symbols, …  one module an entity: its record, its facts, its queries
 //! rows, verify       what is the same for all records
 //! session            the transaction of a call, batches
-//! view, scan, write  reading, scanning in key order, collecting changes
+//! view, scan, write  reading, scanning in key order, collecting changes (pending)
 //! index, record      facts and their maintenance; records and msgpack
 //! key, table, json   encodings and names on disk
 //! ```
@@ -52,6 +52,7 @@ mod list;
 mod memories;
 mod metadata;
 mod patterns;
+mod pending;
 mod record;
 mod rows;
 mod scan;

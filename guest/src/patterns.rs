@@ -99,7 +99,7 @@ pub fn put(writer: &mut Writer, new: &Pattern) -> Result<()> {
     let old = stored.as_ref().map(|stored| stored.decode::<Pattern>()).transpose()?;
     let linked: Vec<String> = match &old {
         Some(old) => old.matched_files.iter().map(|path| (*path).to_owned()).collect(),
-        None => links(writer.view(), new.key_hash)?,
+        None => links(writer.view_for(Table::PatternFiles)?, new.key_hash)?,
     };
     writer.change(old.as_ref(), Some(new));
     for path in linked.iter().filter(|path| !new.matched_files.contains(&path.as_str())) {
@@ -171,7 +171,7 @@ fn remove(writer: &mut Writer, key_hash: u64) -> Result<()> {
             writer.remove(&old);
             old.matched_files.iter().map(|path| (*path).to_owned()).collect()
         }
-        None => links(writer.view(), key_hash)?,
+        None => links(writer.view_for(Table::PatternFiles)?, key_hash)?,
     };
     for path in &paths {
         writer.remove(&Link { pattern: key_hash, path });

@@ -5,24 +5,20 @@
 //! records go through the collected changes. What many records of a call share
 //! (owners, groups, tallies, counters) is accumulated and settled once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Range;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Result;
 use crate::index::{self, Fact, Facts, Tally};
 use crate::key::{self, Key};
+use crate::pending::Pending;
 use crate::record::{self, Record};
 use crate::scan::Scan;
 use crate::store::Transaction;
-use crate::table::{Counter, Role, Table};
+use crate::table::{Counter, Table};
 use crate::view::{Many, Stored, View};
 
 /// A call that rebuilds or imports a lot sends its changes on when they reach this many bytes.
 const FLUSH_BYTES: usize = 4 << 20;
-
-const PUT: u8 = 0;
-const DELETE: u8 = 1;
-const CLEAR: u8 = 2;
 
 /// A set of additions and removals.
 #[derive(Default)]
@@ -56,12 +52,7 @@ struct Count {
 /// The changes of a call.
 pub struct Writer<'t> {
     view: View<'t>,
-    /// Packed operations, as the store takes them.
-    ops: Vec<u8>,
-    /// Where in `ops` the value of a key that may be read again is; none if it was deleted.
-    latest: HashMap<(Table, Vec<u8>), Option<Range<usize>>>,
-    /// Values read ahead.
-    ahead: HashMap<(Table, Vec<u8>), Option<Vec<u8>>>,
+    pending: Pending,
     owners: BTreeMap<(Table, u64), Changes>,
     groups: BTreeMap<(Table, Key), Changes>,
     tallies: BTreeMap<Key, i64>,
@@ -74,9 +65,7 @@ impl<'t> Writer<'t> {
     pub fn new(txn: &'t Transaction) -> Self {
         Writer {
             view: View::new(txn),
-            ops: Vec::new(),
-            latest: HashMap::new(),
-            ahead: HashMap::new(),
+            pending: Pending::default(),
             owners: BTreeMap::new(),
             groups: BTreeMap::new(),
             tallies: BTreeMap::new(),
@@ -88,6 +77,14 @@ impl<'t> Writer<'t> {
     /// The store as it was before this call, except for what was flushed.
     pub fn view(&self) -> &View<'t> {
         &self.view
+    }
+
+    /// The store with what this call has written to a table, for scanning it.
+    pub fn view_for(&mut self, table: Table) -> Result<&View<'t>> {
+        if self.pending.has_changed(table) {
+            self.flush()?;
+        }
+        Ok(&self.view)
     }
 
     /// True if a part of the changes has reached the store.
@@ -107,59 +104,31 @@ impl<'t> Writer<'t> {
     }
 
     fn put_physical(&mut self, table: Table, physical: &[u8], value: &[u8]) {
-        let start = self.op(PUT, table, physical, value);
-        if reread(table) {
-            self.latest.insert((table, physical.to_vec()), Some(start..start + value.len()));
-        }
+        self.pending.put(table, physical, value);
     }
 
     /// Deletes an entry.
     pub fn delete(&mut self, table: Table, key: &Key) {
-        key::with_physical(key.bytes(), |physical| {
-            self.op(DELETE, table, physical, &[]);
-            if reread(table) {
-                self.latest.insert((table, physical.to_vec()), None);
-            }
-        });
+        key::with_physical(key.bytes(), |physical| self.pending.delete(table, physical));
     }
 
-    /// Deletes all entries of a table.
+    /// Deletes all entries of a table. The call does not read the table after that.
     pub fn clear(&mut self, table: Table) {
-        self.op(CLEAR, table, &[], &[]);
-        self.latest.retain(|(other, _), _| *other != table);
-        self.ahead.retain(|(other, _), _| *other != table);
-    }
-
-    /// Appends an operation and returns where its value starts.
-    fn op(&mut self, kind: u8, table: Table, physical: &[u8], value: &[u8]) -> usize {
-        self.ops.push(kind);
-        self.ops.extend_from_slice(&(table.number() as u16).to_le_bytes());
-        self.ops.extend_from_slice(&(physical.len() as u32).to_le_bytes());
-        self.ops.extend_from_slice(&(value.len() as u32).to_le_bytes());
-        self.ops.extend_from_slice(physical);
-        let start = self.ops.len();
-        self.ops.extend_from_slice(value);
-        start
+        self.pending.clear(table);
     }
 
     fn get_physical(&self, table: Table, physical: &[u8]) -> Result<Option<Vec<u8>>> {
-        if !self.latest.is_empty() || !self.ahead.is_empty() {
-            let key = (table, physical.to_vec());
-            if let Some(value) = self.latest.get(&key) {
-                return Ok(value.clone().map(|range| self.ops[range].to_vec()));
-            }
-            if let Some(value) = self.ahead.get(&key) {
-                return Ok(value.clone());
-            }
+        match self.pending.get(table, physical) {
+            Some(value) => Ok(value.map(<[u8]>::to_vec)),
+            None => self.view.get_physical(table, physical),
         }
-        self.view.get_physical(table, physical)
     }
 
     /// Reads values that will be asked for one by one, in one crossing.
     fn read_ahead(&mut self, table: Table, physical: Vec<Vec<u8>>) -> Result<()> {
         let many = self.view.get_many_physical(table, physical.clone())?;
         for (position, key) in physical.into_iter().enumerate() {
-            self.ahead.insert((table, key), many.value(position).map(<[u8]>::to_vec));
+            self.pending.read_ahead(table, key, many.value(position).map(<[u8]>::to_vec));
         }
         Ok(())
     }
@@ -347,11 +316,8 @@ impl<'t> Writer<'t> {
     /// The owners that are not the first, in order, at most so many.
     fn more(&mut self, owners: Table, key_hash: u64, limit: usize) -> Result<Vec<Vec<u8>>> {
         let table = index::more_owners(owners);
-        if self.latest.keys().any(|(changed, _)| *changed == table) {
-            self.flush()?;
-        }
         let prefix = key_hash.to_be_bytes();
-        let mut scan = Scan::prefix(&self.view, table, &prefix);
+        let mut scan = Scan::prefix(self.view_for(table)?, table, &prefix);
         let mut more = Vec::new();
         while more.len() < limit
             && let Some(entry) = scan.next()?
@@ -446,7 +412,7 @@ impl<'t> Writer<'t> {
     /// Sends the changes on if there are many. Only for calls that may be half
     /// done when a batch ends: see [`crate::session::write`].
     pub fn flush_if_large(&mut self) -> Result<()> {
-        if self.ops.len() >= FLUSH_BYTES {
+        if self.pending.ops().len() >= FLUSH_BYTES {
             self.settle()?;
             self.flush()?;
         }
@@ -461,12 +427,10 @@ impl<'t> Writer<'t> {
 
     /// Sends what was put and deleted on; see [`Writer::flush_if_large`].
     pub fn flush(&mut self) -> Result<()> {
-        if !self.ops.is_empty() {
-            self.view.txn().write(&self.ops)?;
+        if !self.pending.ops().is_empty() {
+            self.view.txn().write(self.pending.ops())?;
             self.flushed = true;
-            self.ops.clear();
-            self.latest.clear();
-            self.ahead.clear();
+            self.pending.reset();
         }
         Ok(())
     }
@@ -481,8 +445,8 @@ impl<'t> Writer<'t> {
                 self.put(Table::Counters, &Key::of_text(counter.name()), &count.now.to_be_bytes());
             }
         }
-        if !self.ops.is_empty() {
-            self.view.txn().write(&self.ops)?;
+        if !self.pending.ops().is_empty() {
+            self.view.txn().write(self.pending.ops())?;
         }
         Ok(())
     }
@@ -491,11 +455,6 @@ impl<'t> Writer<'t> {
     pub fn get_many(&self, table: Table, keys: impl IntoIterator<Item = Key>) -> Result<Many> {
         self.view.get_many(table, keys)
     }
-}
-
-/// True if a call may read what it has written to this table.
-fn reread(table: Table) -> bool {
-    table.role() != Role::Entries
 }
 
 /// The value of a tally entry.

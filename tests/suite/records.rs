@@ -185,3 +185,27 @@ fn freshness_finds_what_needs_index_misses() {
     assert_eq!(report.vanished, ["/r/sub/b"]);
     assert!(!tracker.needs_index("/r/a", 999.0, 5).unwrap());
 }
+
+#[test]
+fn rows_of_one_import_that_touch_the_same_things_agree() {
+    use tracker_host::types::{PatternLink, PatternRecord, Row};
+    let Fresh { mut tracker, dir: _dir } = fresh();
+    let link = |path: &str| Row::PatternLink(PatternLink { pattern_key_hash: 1, file_path: path.into() });
+    let pattern = |files: &[&str]| {
+        Row::Pattern(PatternRecord {
+            key_hash: 1,
+            pattern: "p".into(),
+            tool_type: "grep".into(),
+            matched_files: files.iter().map(|file| (*file).to_owned()).collect(),
+            created_at: 1.0,
+            blob_offset: 0,
+            blob_length: 0,
+            vector_offset: None,
+            vector_length: None,
+        })
+    };
+    tracker.import_rows(&[link("/a"), pattern(&["/b"]), link("/c"), pattern(&["/d", "/c"]), link("/e")]).unwrap();
+    assert_eq!(tracker.get_pattern_cache(1).unwrap().unwrap().matched_files, ["/c", "/d", "/e"]);
+    assert!(tracker.get_patterns_for_file("/a").unwrap().is_empty());
+    assert!(tracker.verify().unwrap().findings.is_empty());
+}

@@ -92,7 +92,12 @@ fn run(command: Command, output: &mut Output) -> Result<Exit> {
 fn init_logging() {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::WARN.into()).from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .without_time()
+        .init();
 }
 
 /// A flag that Ctrl-C sets; a second Ctrl-C ends the process.

@@ -67,6 +67,11 @@ impl StoreCtx {
         }
     }
 
+    /// A table's name, for logs.
+    fn name(&self, table: u32) -> &str {
+        self.tables.as_ref().and_then(|tables| tables.names.get(table as usize)).map_or("?", String::as_str)
+    }
+
     /// Counts a crossing if calls are explained.
     fn note(&mut self, table: Option<u32>, count: impl FnOnce(&mut super::Explain, Option<&mut super::TableUse>)) {
         let Some(explain) = self.explain.as_deref_mut() else { return };
@@ -106,6 +111,7 @@ impl StoreView<'_> {
         if self.ctx.transactions >= limit {
             return Ok(Err(Error::TooManyTransactions(limit)));
         }
+        tracing::trace!(?access, "begin");
         self.ctx.note(None, |explain, _| explain.transactions += 1);
         let begun = match access {
             Access::Read => self.ctx.engine.begin_read(),
@@ -202,6 +208,7 @@ fn get<T: StoreHostView>(
 ) -> Result<Answer<Bytes>> {
     guest_bytes!(key, store, key);
     let StoreView { ctx, resources } = store.data_mut().store();
+    tracing::trace!(table = ctx.name(table), "get");
     let Some(handle) = ctx.handle(table)? else { return Ok((Err(Error::NotFound),)) };
     let transaction = match usable(resources, &transaction)? {
         Ok(transaction) => transaction,
@@ -263,6 +270,7 @@ fn get_many<T: StoreHostView>(
         hits += u64::from(value.is_some());
         packed::push_value(value.as_deref(), &mut output);
     }
+    tracing::trace!(table = ctx.name(table), keys = asked, hits, "get-many");
     ctx.note(Some(table), |explain, used| {
         explain.bytes_in += input.len() as u64;
         explain.bytes_out += output.len() as u64;
@@ -312,6 +320,7 @@ fn scan<T: StoreHostView>(
             return Ok((Err(convert_error(error)),));
         }
     }
+    tracing::trace!(table = ctx.name(table), entries, bytes = output.len(), done, "scan");
     ctx.note(Some(table), |explain, used| {
         explain.bytes_in += input.len() as u64;
         explain.bytes_out += output.len() as u64;
@@ -367,6 +376,7 @@ fn write<T: StoreHostView>(
             "the transaction writes more than {limit} bytes; write less at a time"
         ))),));
     }
+    tracing::trace!(bytes = input.len(), "write");
     let written = transaction.inner.write(&input, &tables.handles);
     transaction.over = written.is_err();
     if ctx.explain.is_some() {
@@ -400,17 +410,14 @@ fn check(ctx: &StoreCtx, ops: &[u8]) -> Result<std::result::Result<(), StoreErro
 
 fn note_write(ctx: &mut StoreCtx, ops: &[u8]) {
     ctx.note(None, |explain, _| explain.bytes_in += ops.len() as u64);
+    let StoreCtx { explain: Some(explain), tables: Some(tables), .. } = ctx else { return };
     for op in packed::ops(ops).flatten() {
-        ctx.note(Some(u32::from(op.table())), |explain, used| {
-            // Counted once, above.
-            explain.crossings -= 1;
-            if let Some(used) = used {
-                match op {
-                    packed::Op::Put { .. } => used.puts += 1,
-                    packed::Op::Delete { .. } | packed::Op::Clear { .. } => used.deletes += 1,
-                }
-            }
-        });
+        let Some(name) = tables.names.get(usize::from(op.table())) else { continue };
+        let used = explain.tables.entry(name.clone()).or_default();
+        match op {
+            packed::Op::Put { .. } => used.puts += 1,
+            packed::Op::Delete { .. } | packed::Op::Clear { .. } => used.deletes += 1,
+        }
     }
 }
 
@@ -419,6 +426,7 @@ fn commit<T: StoreHostView>(
     (transaction,): (Resource<OpenTransaction>,),
 ) -> Result<Answer<()>> {
     let mut store = store.as_context_mut();
+    tracing::trace!("commit");
     store.data_mut().store().ctx.note(None, |_, _| {});
     let transaction = store.data_mut().store().close(transaction)?;
     if transaction.over {

@@ -120,6 +120,7 @@ impl Tracker {
             "abort-batch" => return self.abort_batch().map(|()| None),
             _ => {}
         }
+        let _span = tracing::debug_span!("call", function = name).entered();
         let deadline = if is_bulk(name) { Deadline::Bulk } else { Deadline::Call };
         if self.batch == BatchState::Aborted {
             return Err(Error::BatchAborted);

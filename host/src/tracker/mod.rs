@@ -146,7 +146,7 @@ impl Tracker {
         if before == BatchState::None {
             self.batch = BatchState::Open;
         }
-        let begun = self.call(Deadline::Call, |guest, store| guest.call_begin_batch(store));
+        let begun = self.call("begin_batch", Deadline::Call, |guest, store| guest.call_begin_batch(store));
         if begun.is_err() && before == BatchState::None {
             self.batch = BatchState::None;
         }
@@ -163,7 +163,7 @@ impl Tracker {
             self.batch = BatchState::None;
             return Err(Error::BatchAborted);
         }
-        let ended = self.call(Deadline::Bulk, |guest, store| guest.call_end_batch(store));
+        let ended = self.call("end_batch", Deadline::Bulk, |guest, store| guest.call_end_batch(store));
         self.batch = BatchState::None;
         ended
     }
@@ -177,7 +177,7 @@ impl Tracker {
         if std::mem::replace(&mut self.batch, BatchState::None) == BatchState::Aborted {
             return Ok(());
         }
-        self.call(Deadline::Call, |guest, store| guest.call_abort_batch(store))
+        self.call("abort_batch", Deadline::Call, |guest, store| guest.call_abort_batch(store))
     }
 
     fn session(&mut self) -> Result<&mut Session> {
@@ -201,9 +201,11 @@ impl Tracker {
     /// was faster, and without leaving anything behind when it fails.
     fn call<T>(
         &mut self,
+        function: &'static str,
         deadline: Deadline,
         mut f: impl FnMut(&Guest, &mut wasmtime::Store<State>) -> wasmtime::Result<std::result::Result<T, wit::Error>>,
     ) -> Result<T> {
+        let _span = tracing::debug_span!("call", function).entered();
         if self.batch == BatchState::Aborted {
             return Err(Error::BatchAborted);
         }

@@ -14,7 +14,7 @@ macro_rules! typed {
                 /// See [`crate::Error`].
                 #[allow(clippy::too_many_arguments, reason = "the parameters are those of the reference")]
                 pub fn $name(&mut self, $($arg: $type),*) -> Result<$result> {
-                    self.call(Deadline::$deadline, |guest, store| guest.$call(store, $($arg),*))
+                    self.call(stringify!($name), Deadline::$deadline, |guest, store| guest.$call(store, $($arg),*))
                 }
             )+
         }
