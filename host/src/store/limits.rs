@@ -11,9 +11,10 @@ pub struct Limits {
     /// 10,000 large records or a verify of ten million symbols fits, a leak
     /// is stopped long before it hurts the host.
     pub memory: usize,
-    /// Bytes that one call may copy out of the instance into the host's memory.
-    /// Default 1 GiB: as long as `memory` is smaller only a guest that hands out
-    /// the same bytes again and again meets it.
+    /// Bytes that the host may allocate for what one crossing copies out of the
+    /// instance: an argument of an import, or a call's result. Default 1 GiB: as
+    /// long as `memory` is smaller only a guest that hands out the same bytes
+    /// again and again meets it.
     pub copied: usize,
     /// How long a call may run. Default 30 s: the longest ordinary call (a
     /// substring search over millions of names) takes a few.

@@ -7,6 +7,11 @@ use super::{Result, Tracker};
 
 /// A batch. Calls through it share one write transaction; dropping it aborts.
 ///
+/// An error of the store or a trap inside a batch aborts it. The component
+/// would then run the next call in a transaction of its own; the library
+/// answers [`crate::Error::BatchAborted`] until the batch is ended, so that half
+/// a batch is never taken for a whole one.
+///
 /// It cannot be sent to another thread, since LMDB's write transactions belong
 /// to the thread that begins them:
 ///
