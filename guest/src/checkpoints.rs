@@ -47,7 +47,7 @@ pub fn latest() -> Result<Option<types::Checkpoint>> {
         let index = Table::CheckpointsByCreated;
         let (keys, _) = list::keys(Scan::prefix(view, index, b""), None, 1)?;
         let Some(id) = list::numbered(index, &keys, TIME)?.pop() else { return Ok(None) };
-        Ok(Some(view.expect(Table::Checkpoints, &id)?.decode::<Checkpoint>()?.into_row()))
+        Ok(Some(view.require(Table::Checkpoints, &id)?.decode::<Checkpoint>()?.into_row()))
     })
 }
 

@@ -144,7 +144,7 @@ pub fn get_by_key(key_hash: u64) -> Result<Option<ConventionRecord>> {
     read(|view| {
         let Some(id) = view.owner(Table::ConventionsByKey, key_hash)? else { return Ok(None) };
         let key = Key::of_text(list::text_after(Table::ConventionsByKey, &id, 0)?);
-        Ok(Some(view.expect(Table::Conventions, &key)?.decode::<Convention>()?.to_record()))
+        Ok(Some(view.require(Table::Conventions, &key)?.decode::<Convention>()?.to_record()))
     })
 }
 
@@ -234,7 +234,7 @@ fn fetch(view: &View, keys: Vec<Key>, keep: impl Fn(&ConventionRecord) -> bool) 
     let conventions = view.get_many(Table::Conventions, keys)?;
     let mut kept = Vec::with_capacity(conventions.len());
     for position in 0..conventions.len() {
-        let convention = conventions.expect::<Convention>(position)?.to_record();
+        let convention = conventions.require::<Convention>(position)?.to_record();
         if keep(&convention) {
             kept.push(convention);
         }

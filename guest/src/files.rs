@@ -108,7 +108,7 @@ pub fn get_many(paths: &[String]) -> Result<Vec<Option<FileRecord>>> {
 pub fn get_by_key(key_hash: u64) -> Result<Option<FileRecord>> {
     read(|view| {
         let Some(path) = view.owner(Table::FilesByKey, key_hash)? else { return Ok(None) };
-        let stored = view.expect(Table::Files, &path_key(&path)?)?;
+        let stored = view.require(Table::Files, &path_key(&path)?)?;
         Ok(Some(stored.decode::<File>()?.to_record()))
     })
 }
@@ -345,7 +345,7 @@ pub fn list_by_context(context: &str, after: Option<&[u8]>, limit: u32) -> Resul
 /// The files that an index names, in its order.
 fn fetch(view: &View, keys: Vec<Key>) -> Result<Vec<FileRecord>> {
     let files = view.get_many(Table::Files, keys)?;
-    (0..files.len()).map(|i| Ok(files.expect::<File>(i)?.to_record())).collect()
+    (0..files.len()).map(|i| Ok(files.require::<File>(i)?.to_record())).collect()
 }
 
 /// How long a time is at the front of a key.

@@ -161,7 +161,7 @@ pub fn get(id: &str) -> Result<Option<MemoryRecord>> {
 pub fn get_by_key(key_hash: u64) -> Result<Option<MemoryRecord>> {
     read(|view| {
         let Some(id) = view.owner(Table::MemoriesByKey, key_hash)? else { return Ok(None) };
-        let stored = view.expect(Table::Memories, &Key::of_text(list::text_after(Table::MemoriesByKey, &id, 0)?))?;
+        let stored = view.require(Table::Memories, &Key::of_text(list::text_after(Table::MemoriesByKey, &id, 0)?))?;
         Ok(Some(stored.decode::<Memory>()?.to_record()))
     })
 }
@@ -258,7 +258,7 @@ fn fetch<T>(
     mut take: impl FnMut(Memory) -> T,
 ) -> Result<Vec<T>> {
     let memories = view.get_many(Table::Memories, list::named(index, keys, skip)?)?;
-    (0..memories.len()).map(|i| Ok(take(memories.expect::<Memory>(i)?))).collect()
+    (0..memories.len()).map(|i| Ok(take(memories.require::<Memory>(i)?))).collect()
 }
 
 pub fn query(

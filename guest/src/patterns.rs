@@ -274,7 +274,7 @@ pub fn count() -> Result<u64> {
 fn page(view: &View, index: Table, after: Option<&[u8]>, limit: u32) -> Result<PatternPage> {
     let (keys, next) = list::keys(Scan::prefix(view, index, b""), after, limit)?;
     let patterns = view.get_many(Table::Patterns, list::numbered(index, &keys, TIME)?)?;
-    let items = (0..patterns.len()).map(|i| Ok(patterns.expect::<Pattern>(i)?.into_row())).collect::<Result<_>>()?;
+    let items = (0..patterns.len()).map(|i| Ok(patterns.require::<Pattern>(i)?.into_row())).collect::<Result<_>>()?;
     Ok(PatternPage { items, next })
 }
 

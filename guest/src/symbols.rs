@@ -79,7 +79,7 @@ fn ids_of(view: &View, path: &str) -> Result<Vec<Vec<u8>>> {
 /// The symbols with these ids, in their order.
 fn fetch<T>(view: &View, ids: Vec<Vec<u8>>, mut take: impl FnMut(Symbol) -> T) -> Result<Vec<T>> {
     let symbols = view.get_many_physical(Table::Symbols, ids)?;
-    (0..symbols.len()).map(|i| Ok(take(symbols.expect::<Symbol>(i)?))).collect()
+    (0..symbols.len()).map(|i| Ok(take(symbols.require::<Symbol>(i)?))).collect()
 }
 
 pub fn of_file(path: &str) -> Result<Vec<SymbolRecord>> {
@@ -93,7 +93,7 @@ pub fn keys_of_file(path: &str) -> Result<Vec<u64>> {
 pub fn get_by_key(key_hash: u64) -> Result<Option<SymbolRecord>> {
     read(|view| {
         let Some(id) = view.owner(Table::SymbolsByKey, key_hash)? else { return Ok(None) };
-        let stored = view.expect(Table::Symbols, &Key::from_bytes(id))?;
+        let stored = view.require(Table::Symbols, &Key::from_bytes(id))?;
         Ok(Some(stored.decode::<Symbol>()?.into_row()))
     })
 }
@@ -143,7 +143,7 @@ pub fn replace(path: &str, symbols: &[SymbolUpsert]) -> Result<Vec<u64>> {
     write(|writer| {
         let ids = writer.members(Table::SymbolsByFile, &Key::of_text(path))?;
         let stored = writer.get_many(Table::Symbols, ids.into_iter().map(Key::from_bytes))?;
-        let old = (0..stored.len()).map(|i| stored.expect::<Symbol>(i)).collect::<Result<Vec<_>>>()?;
+        let old = (0..stored.len()).map(|i| stored.require::<Symbol>(i)).collect::<Result<Vec<_>>>()?;
         // Of several old ones with the same name, kind and line the lowest id is updated.
         let mut known: HashMap<(&str, &str, i64), &Symbol> = HashMap::with_capacity(old.len());
         for symbol in old.iter().rev() {

@@ -116,7 +116,7 @@ pub fn deactivate(id: u64) -> Result<()> {
 fn listed(view: &View, index: Table, prefix: &[u8], limit: u32) -> Result<Vec<ThreadRecord>> {
     let (keys, _) = list::keys(Scan::prefix(view, index, prefix), None, limit)?;
     let threads = view.get_many(Table::Threads, list::numbered(index, &keys, prefix.len() + 8)?)?;
-    (0..threads.len()).map(|i| Ok(threads.expect::<Thread>(i)?.into_row())).collect()
+    (0..threads.len()).map(|i| Ok(threads.require::<Thread>(i)?.into_row())).collect()
 }
 
 pub fn for_session(session_id: &str) -> Result<Vec<ThreadRecord>> {

@@ -56,19 +56,19 @@ impl VectorKind {
     fn vector(self, records: &Many, position: usize) -> Result<LiveVector> {
         let (key_hash, offset, length) = match self {
             VectorKind::File => {
-                let file = records.expect::<File>(position)?;
+                let file = records.require::<File>(position)?;
                 (file.key_hash, file.vector_offset, file.vector_length)
             }
             VectorKind::Symbol => {
-                let symbol = records.expect::<Symbol>(position)?;
+                let symbol = records.require::<Symbol>(position)?;
                 (symbol.key_hash, symbol.vector_offset, symbol.vector_length)
             }
             VectorKind::Memory => {
-                let memory = records.expect::<Memory>(position)?;
+                let memory = records.require::<Memory>(position)?;
                 (memory.key_hash, memory.vector_offset, memory.vector_length)
             }
             VectorKind::Pattern => {
-                let pattern = records.expect::<Pattern>(position)?;
+                let pattern = records.require::<Pattern>(position)?;
                 (pattern.key_hash, pattern.vector_offset, pattern.vector_length)
             }
         };

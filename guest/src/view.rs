@@ -51,7 +51,7 @@ impl Many {
     }
 
     /// The record at this position, which an index says is there.
-    pub fn expect<'a, R: Record<'a>>(&'a self, position: usize) -> Result<R> {
+    pub fn require<'a, R: Record<'a>>(&'a self, position: usize) -> Result<R> {
         self.decode(position)?.ok_or_else(|| dangling(R::TABLE, &self.physical[position]))
     }
 }
@@ -106,7 +106,7 @@ impl<'t> View<'t> {
     }
 
     /// The record with this key, which an index says is there.
-    pub fn expect(&self, table: Table, key: &Key) -> Result<Stored> {
+    pub fn require(&self, table: Table, key: &Key) -> Result<Stored> {
         self.find(table, key)?.ok_or_else(|| key::with_physical(key.bytes(), |physical| dangling(table, physical)))
     }
 

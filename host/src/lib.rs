@@ -49,6 +49,24 @@ mod tracker;
 /// The records of the tracker, as `wit/types.wit` describes them.
 pub mod types {
     pub use crate::bindings::exports::galaxybrain::tracker::types::*;
+
+    /// All kinds of rows, in an order in which they can be imported.
+    pub const ROW_KINDS: [RowKind; 14] = [
+        RowKind::File,
+        RowKind::Symbol,
+        RowKind::Checkpoint,
+        RowKind::Metadata,
+        RowKind::Memory,
+        RowKind::TranscriptPosition,
+        RowKind::Pattern,
+        RowKind::PatternLink,
+        RowKind::Thread,
+        RowKind::ThreadFile,
+        RowKind::ThreadQuery,
+        RowKind::ThreadTool,
+        RowKind::Convention,
+        RowKind::Counter,
+    ];
 }
 
 pub use component::{CodeCache, ComponentError, ComponentSource, TRACKER_WASM, engine_config};

@@ -259,28 +259,11 @@ fn a_migration_is_not_resumed_with_another_database() {
 
 #[test]
 fn exported_rows_imported_elsewhere_are_the_same_rows() {
-    use tracker_host::types::RowKind;
-    const KINDS: [RowKind; 14] = [
-        RowKind::File,
-        RowKind::Symbol,
-        RowKind::Checkpoint,
-        RowKind::Metadata,
-        RowKind::Memory,
-        RowKind::TranscriptPosition,
-        RowKind::Pattern,
-        RowKind::PatternLink,
-        RowKind::Thread,
-        RowKind::ThreadFile,
-        RowKind::ThreadQuery,
-        RowKind::ThreadTool,
-        RowKind::Convention,
-        RowKind::Counter,
-    ];
     let fixture = large().unwrap_or_else(small);
     for fixture in [fixture, small()] {
         let mut source = fixture.tracker();
         let mut copy = crate::support::fresh();
-        for kind in KINDS {
+        for kind in tracker_host::types::ROW_KINDS {
             let rows: Vec<_> = source.rows(kind, 3000).map(Result::unwrap).collect();
             for chunk in rows.chunks(3000) {
                 copy.tracker.import_rows(chunk).unwrap();

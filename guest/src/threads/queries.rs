@@ -71,7 +71,7 @@ fn fetch(
     let queries = view.get_many(Table::ThreadQueries, list::numbered(index, keys, skip)?)?;
     let mut kept = Vec::new();
     for position in 0..queries.len() {
-        let query = queries.expect::<ThreadQuery>(position)?;
+        let query = queries.require::<ThreadQuery>(position)?;
         if keep(&query) {
             kept.push(query.into_row());
         }

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::MigrateError;
 
-use crate::types::{CounterRow, Row, RowKind};
+use crate::types::{CounterRow, ROW_KINDS, Row, RowKind};
 use crate::{Options, Tracker};
 use read::{SqlRow, convert, row_kind};
 use rejects::Rejects;
@@ -468,24 +468,8 @@ fn describe(noted: &str) -> String {
     }
 }
 
-const KINDS: [RowKind; 13] = [
-    RowKind::File,
-    RowKind::Symbol,
-    RowKind::Checkpoint,
-    RowKind::Metadata,
-    RowKind::Memory,
-    RowKind::TranscriptPosition,
-    RowKind::Pattern,
-    RowKind::PatternLink,
-    RowKind::Thread,
-    RowKind::ThreadFile,
-    RowKind::ThreadQuery,
-    RowKind::ThreadTool,
-    RowKind::Convention,
-];
-
 fn is_empty(tracker: &mut Tracker) -> Result<bool> {
-    for kind in KINDS {
+    for kind in ROW_KINDS.into_iter().filter(|kind| *kind != RowKind::Counter) {
         if tracker.count_rows(kind)? > 0 {
             return Ok(false);
         }
