@@ -39,6 +39,8 @@
 
 #[allow(missing_docs, clippy::all, clippy::unwrap_used, clippy::expect_used)]
 mod bindings;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod component;
 mod lend;
 pub mod migrate;

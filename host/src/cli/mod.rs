@@ -1,5 +1,7 @@
 //! The command line: one module a command.
 
+#[cfg(feature = "bench")]
+mod bench;
 mod call;
 mod complete;
 mod exit;
@@ -49,6 +51,8 @@ enum Command {
     Track(track::Args),
     Call(call::Args),
     Stats(stats::Args),
+    #[cfg(feature = "bench")]
+    Bench(bench::Args),
     Verify(verify::VerifyArgs),
     Reindex(verify::ReindexArgs),
     Completions(complete::CompletionsArgs),
@@ -82,6 +86,8 @@ fn run(command: Command, output: &mut Output) -> Result<Exit> {
         Command::Track(args) => track::run(args, output),
         Command::Call(args) => call::run(args, output),
         Command::Stats(args) => stats::run(args, output),
+        #[cfg(feature = "bench")]
+        Command::Bench(args) => bench::run(args, output),
         Command::Verify(args) => verify::verify(args, output),
         Command::Reindex(args) => verify::reindex(args, output),
         Command::Completions(args) => complete::completions(args, output),

@@ -1,0 +1,100 @@
+//! `host bench`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use tracker_host::bench::{Bench, Effort, Line, Source, peak_memory, plot};
+
+use super::{Exit, Output};
+
+const AFTER_HELP: &str = "\
+Examples:
+  host bench --quick                            a minute
+  host bench --rows 10000,100000,1000000 --plot bench.svg
+  host bench --database tracker.db              with the data of a real database
+
+The peers hold the same data and do the same work: rusqlite with FileTracker's schema, and
+what one would write by hand on LMDB (heed) and on redb. Times are medians. Ratios are
+medians of the ratios within a round, below 1 where the tracker is faster. `no-sync / NORMAL`
+commits without syncing on all sides, `sync / FULL` syncs every commit. Build with --release.";
+
+/// Compare the tracker with SQLite and hand-written LMDB and redb
+#[derive(clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// How many files to generate, each with ten symbols; several sizes separated by commas
+    /// [default: 10000; with --plot 10000,100000]
+    #[arg(long, value_name = "FILES", value_delimiter = ',', conflicts_with = "database")]
+    rows: Vec<usize>,
+    /// Measure with the data of this SQLite database of FileTracker
+    #[arg(long, value_name = "FILE")]
+    database: Option<PathBuf>,
+    /// Shorter slices, fewer rounds, batches of 200 files instead of 1,000
+    #[arg(long)]
+    quick: bool,
+    /// Measure only the rows whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// Draw time against size into this SVG file
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// Work in this directory, on the disk that matters [default: a temporary directory]
+    #[arg(long, value_name = "DIRECTORY")]
+    directory: Option<PathBuf>,
+    /// The seed of the random choices
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// The fewest files that a batch and samples can be taken from.
+const LEAST: usize = 100;
+
+pub fn run(args: Args, output: &mut Output) -> Result<Exit> {
+    if let Some(few) = args.rows.iter().find(|rows| **rows < LEAST) {
+        bail!("--rows {few} is too few to measure with; take {LEAST} or more");
+    }
+    let sources = match (&args.database, &args.rows[..]) {
+        (Some(database), _) => vec![Source::Database(database.clone())],
+        (None, []) if args.plot.is_some() => vec![Source::Generated(10_000), Source::Generated(100_000)],
+        (None, []) => vec![Source::Generated(10_000)],
+        (None, rows) => rows.iter().map(|rows| Source::Generated(*rows)).collect(),
+    };
+    if cfg!(debug_assertions) {
+        eprintln!("warning: this is a debug build; its times say little. Run `cargo run --release -- bench`");
+    }
+    let place = match &args.directory {
+        Some(directory) => tempfile::Builder::new().prefix("host-bench-").tempdir_in(directory),
+        None => tempfile::Builder::new().prefix("host-bench-").tempdir(),
+    };
+    let place = place.context("no directory to work in; name one with --directory")?;
+    let json = output.is_json();
+    if !json {
+        output.line(Line::heading())?;
+        output.flush()?;
+    }
+    let mut written = Ok(());
+    let bench = Bench {
+        sources,
+        effort: if args.quick { Effort::QUICK } else { Effort::FULL },
+        only: args.only,
+        host: Some(std::env::current_exe().context("this program's own path")?),
+        directory: place.path().to_owned(),
+        seed: args.seed,
+        progress: Box::new(|doing| tracing::info!("{doing}")),
+        line: Box::new(|line| {
+            let printed = if json { output.document(line) } else { output.line(line.text()) };
+            if written.is_ok() {
+                written = printed.and_then(|()| output.flush());
+            }
+        }),
+    };
+    let lines = bench.run()?;
+    written?;
+    if let Some(file) = &args.plot {
+        plot(&lines, file)?;
+    }
+    if let (false, Some(bytes)) = (json, peak_memory()) {
+        output.line(format!("peak memory of this process, all peers: {} MB", bytes / 1_000_000))?;
+    }
+    Ok(Exit::Done)
+}
