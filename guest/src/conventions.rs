@@ -7,7 +7,7 @@ use crate::key::Key;
 use crate::list;
 use crate::record::{self, Record, msgpack_record, record};
 use crate::scan::{Scan, key_of};
-use crate::session::{now, read, write};
+use crate::session::{self, now, read, write};
 use crate::table::Table;
 use crate::types::{ConventionPage, ConventionRecord};
 use crate::view::View;
@@ -134,10 +134,7 @@ impl Convention<'_> {
 // Look-ups
 
 pub fn get(id: &str) -> Result<Option<ConventionRecord>> {
-    read(|view| {
-        let stored = view.find(Table::Conventions, &Key::of_text(id))?;
-        stored.map(|stored| Ok(stored.decode::<Convention>()?.to_record())).transpose()
-    })
+    session::find(Table::Conventions, &Key::of_text(id), |stored| Ok(stored.decode::<Convention>()?.to_record()))
 }
 
 pub fn get_by_key(key_hash: u64) -> Result<Option<ConventionRecord>> {

@@ -6,7 +6,7 @@ use crate::json;
 use crate::key::{self, Key};
 use crate::record::{Record, msgpack_record, record};
 use crate::scan::{Scan, key_of};
-use crate::session::{now, read, write};
+use crate::session::{self, now, read, write};
 use crate::symbols;
 use crate::table::Table;
 use crate::types::{FilePage, FileRecord, FileUpsert, PathPage};
@@ -87,15 +87,12 @@ pub fn key(path: &str) -> Key {
 // Look-ups
 
 pub fn get(path: &str) -> Result<Option<FileRecord>> {
-    read(|view| find(view, path, |file| file.to_record()))
+    find(path, |file| file.to_record())
 }
 
 /// Passes the file with this path to `f`.
-pub fn find<T>(view: &View, path: &str, f: impl FnOnce(&File) -> T) -> Result<Option<T>> {
-    match view.find(Table::Files, &key(path))? {
-        None => Ok(None),
-        Some(stored) => Ok(Some(f(&stored.decode::<File>()?))),
-    }
+fn find<T>(path: &str, f: impl FnOnce(&File) -> T) -> Result<Option<T>> {
+    session::find(Table::Files, &key(path), |stored| Ok(f(&stored.decode::<File>()?)))
 }
 
 pub fn get_many(paths: &[String]) -> Result<Vec<Option<FileRecord>>> {
@@ -122,17 +119,17 @@ fn path_key(path: &[u8]) -> Result<Key> {
 }
 
 pub fn needs_index(path: &str, mtime: f64, size: i64) -> Result<bool> {
-    let known = read(|view| find(view, path, |file| mtime > file.mtime || size != file.size))?;
+    let known = find(path, |file| mtime > file.mtime || size != file.size)?;
     Ok(known.unwrap_or(true))
 }
 
 pub fn needs_embed(path: &str) -> Result<bool> {
-    let known = read(|view| find(view, path, |file| file.vector_offset.is_none()))?;
+    let known = find(path, |file| file.vector_offset.is_none())?;
     Ok(known.unwrap_or(false))
 }
 
 pub fn contexts(path: &str) -> Result<Vec<String>> {
-    let known = read(|view| find(view, path, |file| json::texts(file.detected_contexts)))?;
+    let known = find(path, |file| json::texts(file.detected_contexts))?;
     Ok(known.unwrap_or_default())
 }
 

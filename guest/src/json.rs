@@ -54,8 +54,30 @@ fn dump_text(text: &str, out: &mut String) {
 
 /// Reads a list of texts; none if it is anything else.
 pub fn parse_texts(json: &str) -> Option<Vec<String>> {
+    if let Some(texts) = parse_plain(json) {
+        return Some(texts);
+    }
     let texts: Vec<Lossy> = serde_json::from_str(json).ok()?;
     Some(texts.into_iter().map(|text| text.0).collect())
+}
+
+/// Reads a list of texts without escapes, as nearly all are; none for anything else.
+fn parse_plain(json: &str) -> Option<Vec<String>> {
+    let mut rest = json.strip_prefix('[')?;
+    let mut texts = Vec::new();
+    if rest == "]" {
+        return Some(texts);
+    }
+    loop {
+        rest = rest.strip_prefix('"')?;
+        let end = rest.bytes().position(|b| b == b'"' || b == b'\\' || b < b' ')?;
+        let (text, after) = rest.split_at(end);
+        texts.push(text.to_owned());
+        match after.strip_prefix("\", ") {
+            Some(next) => rest = next,
+            None => return (after == "\"]").then_some(texts),
+        }
+    }
 }
 
 /// Reads a list of unsigned numbers; none if it is anything else.

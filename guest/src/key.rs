@@ -50,7 +50,7 @@ impl Key {
 
     /// A key that is one text.
     pub fn of_text(text: &str) -> Self {
-        let mut key = Key::new();
+        let mut key = Key(Vec::with_capacity(text.len() + 1));
         let bytes = text.as_bytes();
         match bytes.first() {
             None => key.0.push(0),

@@ -38,6 +38,8 @@ use bindings::exports::galaxybrain::tracker::{tracker, types};
 use bindings::galaxybrain::tracker::store;
 use bindings::wasi::clocks::wall_clock;
 
+#[cfg(target_arch = "wasm32")]
+mod alloc;
 mod checkpoints;
 mod conventions;
 mod error;

@@ -8,7 +8,7 @@ use crate::key::Key;
 use crate::list;
 use crate::record::{Record, msgpack_record, record};
 use crate::scan::Scan;
-use crate::session::{now, read, write};
+use crate::session::{self, now, read, write};
 use crate::table::Table;
 use crate::types::{MemoryPage, MemoryRecord};
 use crate::view::{Stored, View};
@@ -155,7 +155,7 @@ fn owner(writer: &Writer, key_hash: u64) -> Result<Option<String>> {
 }
 
 pub fn get(id: &str) -> Result<Option<MemoryRecord>> {
-    read(|view| find(view, id)?.map(|stored| Ok(stored.decode::<Memory>()?.to_record())).transpose())
+    session::find(Table::Memories, &Key::of_text(id), |stored| Ok(stored.decode::<Memory>()?.to_record()))
 }
 
 pub fn get_by_key(key_hash: u64) -> Result<Option<MemoryRecord>> {

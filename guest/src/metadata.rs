@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::index::Sink;
 use crate::key::{self, Key};
 use crate::record::Record;
-use crate::session::{read, write};
+use crate::session::{self, read, write};
 use crate::table::Table;
 use crate::types::MetadataRow;
 
@@ -47,10 +47,7 @@ impl<'a> Record<'a> for Metadata<'a> {
 }
 
 pub fn get(key: &str) -> Result<Option<String>> {
-    read(|view| {
-        let stored = view.find(Table::Metadata, &Key::of_text(key))?;
-        stored.map(|stored| Ok(stored.decode::<Metadata>()?.value.to_owned())).transpose()
-    })
+    session::find(Table::Metadata, &Key::of_text(key), |stored| Ok(stored.decode::<Metadata>()?.value.to_owned()))
 }
 
 pub fn set(key: &str, value: &str) -> Result<()> {

@@ -7,7 +7,7 @@ use crate::key::{self, Key};
 use crate::list;
 use crate::record::{Record, msgpack_record, record};
 use crate::scan::Scan;
-use crate::session::{now, read, write};
+use crate::session::{self, now, read, write};
 use crate::table::Table;
 use crate::types::{self, PatternPage, PatternRecord};
 use crate::view::View;
@@ -249,10 +249,7 @@ pub fn set_vector(writer: &mut Writer, key_hash: u64, offset: i64, length: i64) 
 // Queries
 
 pub fn get(key_hash: u64) -> Result<Option<PatternRecord>> {
-    read(|view| {
-        let stored = view.find(Table::Patterns, &Key::of_u64(key_hash))?;
-        stored.map(|stored| Ok(stored.decode::<Pattern>()?.into_row())).transpose()
-    })
+    session::find(Table::Patterns, &Key::of_u64(key_hash), |stored| Ok(stored.decode::<Pattern>()?.into_row()))
 }
 
 /// The patterns linked to a file, ascending.

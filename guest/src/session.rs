@@ -6,10 +6,10 @@
 use std::cell::RefCell;
 
 use crate::error::{Error, Result, ends_transaction};
-use crate::key::Key;
+use crate::key::{self, Key};
 use crate::store::{self, Access, Transaction};
 use crate::table::{Role, Table};
-use crate::view::View;
+use crate::view::{Stored, View};
 use crate::write::Writer;
 
 /// The version of the layout that [`crate::table`], [`crate::key`] and the
@@ -90,6 +90,19 @@ pub fn read<T>(f: impl FnOnce(&View) -> Result<T>) -> Result<T> {
             result
         }
     }
+}
+
+/// Looks one record up: in the batch, or in the newest snapshot without a
+/// transaction to begin and to end.
+pub fn find<T>(table: Table, key: &Key, f: impl FnOnce(&Stored) -> Result<T>) -> Result<Option<T>> {
+    if state(|state| !state.opened || state.batch.is_some()) {
+        return read(|view| view.find(table, key)?.as_ref().map(f).transpose());
+    }
+    key::with_physical(key.bytes(), |physical| match store::get(table.number(), physical) {
+        Ok(value) => Ok(Some(f(&Stored { physical: physical.to_vec(), value })?)),
+        Err(store::Error::NotFound) => Ok(None),
+        Err(error) => Err(error.into()),
+    })
 }
 
 /// Runs a write in the batch, or in a transaction of its own that is committed

@@ -10,7 +10,7 @@ use crate::key::{self, Key};
 use crate::list;
 use crate::record::{self, Record, msgpack_record, numbered, record};
 use crate::scan::Scan;
-use crate::session::{now, read, write};
+use crate::session::{self, now, read, write};
 use crate::table::{Counter, Table};
 use crate::types::{ThreadRecord, ThreadStats};
 use crate::view::View;
@@ -79,10 +79,7 @@ pub fn create(
 }
 
 pub fn get(id: u64) -> Result<Option<ThreadRecord>> {
-    read(|view| {
-        let stored = view.find(Table::Threads, &Key::of_u64(id))?;
-        stored.map(|stored| Ok(stored.decode::<Thread>()?.into_row())).transpose()
-    })
+    session::find(Table::Threads, &Key::of_u64(id), |stored| Ok(stored.decode::<Thread>()?.into_row()))
 }
 
 /// Changes a thread; nothing happens if there is none.

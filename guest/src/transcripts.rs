@@ -5,7 +5,7 @@ use crate::index::Sink;
 use crate::key::Key;
 use crate::record::{self, Record, msgpack_record, record};
 use crate::scan::{Scan, key_of};
-use crate::session::{now, read, write};
+use crate::session::{self, now, read, write};
 use crate::table::Table;
 
 record! {
@@ -27,10 +27,10 @@ impl<'a> Record<'a> for Transcript<'a> {
 }
 
 pub fn get(path: &str) -> Result<i64> {
-    read(|view| match view.find(Table::TranscriptPos, &Key::of_text(path))? {
-        None => Ok(0),
-        Some(stored) => Ok(stored.decode::<Transcript>()?.byte_position),
-    })
+    let found = session::find(Table::TranscriptPos, &Key::of_text(path), |stored| {
+        Ok(stored.decode::<Transcript>()?.byte_position)
+    })?;
+    Ok(found.unwrap_or(0))
 }
 
 pub fn get_all() -> Result<Vec<(String, i64)>> {

@@ -94,6 +94,13 @@ pub trait Engine: Send + Sync {
     fn open_tables(&self, names: &[String]) -> Result<Vec<Option<Handle>>, StoreError>;
     /// Begins a read transaction on a snapshot.
     fn begin_read(&self) -> Result<Box<dyn Transaction>, StoreError>;
+    /// Appends the value of a key in the newest snapshot to `out`; false if there is none.
+    fn get(&self, table: Handle, key: &[u8], out: &mut Vec<u8>) -> Result<bool, StoreError> {
+        let transaction = self.begin_read()?;
+        let Some(value) = transaction.get(table, key)? else { return Ok(false) };
+        out.extend_from_slice(&value);
+        Ok(true)
+    }
     /// Begins a write transaction, waiting for the one that is running.
     fn begin_write(&self) -> Result<Box<dyn Transaction>, StoreError>;
     /// The longest key it takes, in bytes.

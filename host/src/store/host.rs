@@ -29,9 +29,6 @@ struct LentPage {
 /// A shorter wait for the writer lock is the cost of a transaction.
 const LONG_WAIT: Duration = Duration::from_millis(1);
 
-/// Keys up to this length are copied to the stack instead of the heap.
-const KEY_ON_STACK: usize = 512;
-
 /// What the guest is told.
 fn convert_error(error: StoreError) -> Error {
     match error {
@@ -152,27 +149,6 @@ fn usable<'r>(
     Ok(if transaction.over { Err(Error::Closed) } else { Ok(transaction) })
 }
 
-/// Takes guest bytes into a buffer of the host: on the stack if they are short.
-macro_rules! guest_bytes {
-    ($name:ident, $store:expr, $list:expr) => {
-        let mut stack = [0u8; KEY_ON_STACK];
-        let heap: Vec<u8>;
-        let $name: &[u8] = {
-            let bytes = $list.as_le_slice(&$store);
-            match stack.get_mut(..bytes.len()) {
-                Some(copy) => {
-                    copy.copy_from_slice(bytes);
-                    copy
-                }
-                None => {
-                    heap = bytes.to_vec();
-                    &heap
-                }
-            }
-        };
-    };
-}
-
 /// Adds the store interface to a linker.
 ///
 /// # Errors
@@ -193,6 +169,7 @@ pub fn add_to_linker<T: StoreHostView>(linker: &mut Linker<T>) -> Result<()> {
             Ok((store.data_mut().store().begin(access)?,))
         },
     )?;
+    interface.func_wrap("get", get_newest::<T>)?;
     interface.func_wrap("[method]transaction.get", get::<T>)?;
     interface.func_wrap("[method]transaction.get-many", get_many::<T>)?;
     interface.func_wrap("[method]transaction.scan", scan::<T>)?;
@@ -202,30 +179,58 @@ pub fn add_to_linker<T: StoreHostView>(linker: &mut Linker<T>) -> Result<()> {
     Ok(())
 }
 
+/// Counts a look-up if calls are explained.
+fn note_get(ctx: &mut StoreCtx, table: u32, found: Option<u64>) {
+    let key = ctx.input.len() as u64;
+    ctx.note(Some(table), |explain, used| {
+        explain.bytes_in += key;
+        explain.bytes_out += found.unwrap_or(0);
+        if let Some(used) = used {
+            used.gets += 1;
+            used.hits += u64::from(found.is_some());
+        }
+    });
+}
+
+fn get_newest<T: StoreHostView>(
+    mut store: StoreContextMut<'_, T>,
+    (table, key): (u32, WasmList<u8>),
+) -> Result<Answer<Bytes>> {
+    let (mut input, mut output) = take_buffers(&mut store);
+    input.extend_from_slice(key.as_le_slice(&store));
+    let ctx = store.data_mut().store().ctx;
+    ctx.input = input;
+    tracing::trace!(table = ctx.name(table), "get");
+    let Some(handle) = ctx.handle(table)? else { return Ok((Err(Error::NotFound),)) };
+    let found = ctx.engine.get(handle, &ctx.input, &mut output);
+    ctx.output = output;
+    note_get(ctx, table, found.as_ref().is_ok_and(|found| *found).then_some(ctx.output.len() as u64));
+    Ok((match found {
+        Ok(false) => Err(Error::NotFound),
+        // SAFETY: returned at once. The buffer belongs to the context and
+        // changes only when the next import runs.
+        Ok(true) => Ok(unsafe { lend(&ctx.output) }),
+        Err(error) => Err(convert_error(error)),
+    },))
+}
+
 fn get<T: StoreHostView>(
     mut store: StoreContextMut<'_, T>,
     (transaction, table, key): (Resource<OpenTransaction>, u32, WasmList<u8>),
 ) -> Result<Answer<Bytes>> {
-    guest_bytes!(key, store, key);
+    let (mut input, output) = take_buffers(&mut store);
+    input.extend_from_slice(key.as_le_slice(&store));
     let StoreView { ctx, resources } = store.data_mut().store();
+    (ctx.input, ctx.output) = (input, output);
     tracing::trace!(table = ctx.name(table), "get");
     let Some(handle) = ctx.handle(table)? else { return Ok((Err(Error::NotFound),)) };
     let transaction = match usable(resources, &transaction)? {
         Ok(transaction) => transaction,
         Err(error) => return Ok((Err(error),)),
     };
-    let found = transaction.inner.get(handle, key);
-    if ctx.explain.is_some() {
-        let length = found.as_ref().ok().and_then(|value| value.as_ref().map(|value| value.len() as u64));
-        ctx.note(Some(table), |explain, used| {
-            explain.bytes_in += key.len() as u64;
-            explain.bytes_out += length.unwrap_or(0);
-            if let Some(used) = used {
-                used.gets += 1;
-                used.hits += u64::from(length.is_some());
-            }
-        });
-    }
+    let found = transaction.inner.get(handle, &ctx.input);
+    let length = found.as_ref().ok().and_then(|value| value.as_ref().map(|value| value.len() as u64));
+    note_get(ctx, table, length);
     Ok((match found {
         Ok(None) => Err(Error::NotFound),
         // SAFETY: returned at once. The bytes are in the transaction's

@@ -10,7 +10,7 @@ use heed::types::{Bytes, DecodeIgnore};
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls};
 
 use super::gate::{Gate, Pass, Refused, WriterPass};
-use super::transaction::{ReadTransaction, WriteTransaction};
+use super::transaction::{ReadTransaction, WriteTransaction, get};
 use super::{Durability, MAX_KEY_SIZE, MAX_TABLES, OpenError, Options};
 use crate::lend;
 use crate::store::engine::{Engine, Handle, StoreError, Transaction};
@@ -396,6 +396,14 @@ impl Engine for Environment {
         let shared = self.shared.clone();
         let (txn, pass) = shared.begin_with(|| shared.env.clone().static_read_txn())?;
         Ok(Box::new(ReadTransaction::new(txn, pass, shared)))
+    }
+
+    fn get(&self, table: Handle, key: &[u8], out: &mut Vec<u8>) -> Result<bool, StoreError> {
+        let shared = &self.shared;
+        let (txn, _pass) = shared.begin_with(|| shared.env.read_txn())?;
+        let Some(value) = get(shared.table(table)?, &txn, key)? else { return Ok(false) };
+        out.extend_from_slice(&value);
+        Ok(true)
     }
 
     fn begin_write(&self) -> Result<Box<dyn Transaction>, StoreError> {

@@ -1,13 +1,14 @@
 //! Who may have transactions: many readers, one writer, or one resize.
 
 use std::any::Any;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
+/// What only writers and resizes look at.
 #[derive(Default)]
 struct State {
-    transactions: usize,
     resizing: bool,
     /// Resizes that wait for transactions to end. New ones wait behind them, or
     /// busy readers would keep the map from ever growing.
@@ -25,11 +26,20 @@ struct Orphan {
 }
 
 /// Counts the transactions of an environment in this process.
+///
+/// A transaction that nobody waits for takes an atomic addition and a
+/// subtraction; the lock is for everything else.
 #[derive(Default)]
 pub struct Gate {
+    /// How many transactions there are, and [`ATTENTION`].
+    transactions: AtomicUsize,
     state: Mutex<State>,
     changed: Condvar,
 }
+
+/// Set while a resize is wanted or there is an orphan: transactions then begin
+/// and end under the lock.
+const ATTENTION: usize = 1 << (usize::BITS - 1);
 
 /// Why a writer is not let in.
 pub enum Refused {
@@ -51,15 +61,41 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Sets or clears [`ATTENTION`] after a change of the state.
+    fn attend(&self, state: &State) {
+        if state.resizing || state.resizes_wanted > 0 || state.orphan.is_some() {
+            self.transactions.fetch_or(ATTENTION, Ordering::SeqCst);
+        } else {
+            self.transactions.fetch_and(!ATTENTION, Ordering::SeqCst);
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.transactions.load(Ordering::SeqCst) & !ATTENTION
+    }
+
     /// Lets a transaction begin; waits for a resize.
     pub fn enter(self: &Arc<Self>) -> Pass {
-        self.bury();
-        let mut state = self.lock();
-        while state.resizing || state.resizes_wanted > 0 {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        if self.transactions.fetch_add(1, Ordering::SeqCst) & ATTENTION != 0 {
+            self.leave();
+            self.bury();
+            let mut state = self.lock();
+            while state.resizing || state.resizes_wanted > 0 {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            // Under the lock, so that no resize begins in between.
+            self.transactions.fetch_add(1, Ordering::SeqCst);
         }
-        state.transactions += 1;
         Pass(self.clone())
+    }
+
+    fn leave(&self) {
+        if self.transactions.fetch_sub(1, Ordering::SeqCst) & ATTENTION != 0 {
+            // The lock keeps this from falling between a resize's look at the
+            // count and its waiting.
+            drop(self.lock());
+            self.changed.notify_all();
+        }
     }
 
     /// Lets a writer begin; waits for the one before.
@@ -87,9 +123,11 @@ impl Gate {
         let deadline = Instant::now() + patience;
         let mut state = self.lock();
         state.resizes_wanted += 1;
-        while state.resizing || state.transactions > 0 {
+        self.attend(&state);
+        while state.resizing || self.count() > 0 {
             let Some(left) = deadline.checked_duration_since(Instant::now()) else {
                 state.resizes_wanted -= 1;
+                self.attend(&state);
                 self.changed.notify_all();
                 return None;
             };
@@ -106,13 +144,19 @@ impl Gate {
     /// own. It is ended when that thread next begins a transaction; until then
     /// no thread can write.
     pub fn adopt(&self, thread: ThreadId, transaction: Box<dyn Any + Send>) {
-        self.lock().orphan = Some(Orphan { thread, transaction });
+        let mut state = self.lock();
+        state.orphan = Some(Orphan { thread, transaction });
+        self.attend(&state);
+        drop(state);
         self.changed.notify_all();
     }
 
     /// Ends this thread's orphan, if there is one.
     fn bury(&self) {
-        let mine = self.lock().orphan.take_if(|orphan| orphan.thread == thread::current().id());
+        let mut state = self.lock();
+        let mine = state.orphan.take_if(|orphan| orphan.thread == thread::current().id());
+        self.attend(&state);
+        drop(state);
         if let Some(orphan) = mine {
             // Outside the lock: it holds passes, which take it.
             drop(orphan.transaction);
@@ -126,18 +170,17 @@ struct Resizing<'g>(&'g Gate);
 
 impl Drop for Resizing<'_> {
     fn drop(&mut self) {
-        self.0.lock().resizing = false;
+        let mut state = self.0.lock();
+        state.resizing = false;
+        self.0.attend(&state);
+        drop(state);
         self.0.changed.notify_all();
     }
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.transactions -= 1;
-        if state.transactions == 0 {
-            self.0.changed.notify_all();
-        }
+        self.0.leave();
     }
 }
 

@@ -27,7 +27,7 @@ impl ReadTransaction {
     }
 }
 
-fn get<'t>(table: Table, txn: &'t RoTxn, key: &[u8]) -> Result<Option<Cow<'t, [u8]>>, StoreError> {
+pub(super) fn get<'t>(table: Table, txn: &'t RoTxn, key: &[u8]) -> Result<Option<Cow<'t, [u8]>>, StoreError> {
     if key.is_empty() || key.len() > super::MAX_KEY_SIZE as usize {
         return Ok(None);
     }
