@@ -58,18 +58,21 @@ pub fn read_u64_list(mut input: &[u8]) -> Option<Vec<u64>> {
     input.is_empty().then_some(values)
 }
 
+#[inline]
 fn split<'a>(input: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
     let (head, rest) = input.split_at_checked(len)?;
     *input = rest;
     Some(head)
 }
 
+#[inline]
 fn be<const N: usize>(input: &mut &[u8]) -> Option<[u8; N]> {
     let (head, rest) = input.split_first_chunk::<N>()?;
     *input = rest;
     Some(*head)
 }
 
+#[inline]
 fn byte(input: &mut &[u8]) -> Option<u8> {
     be::<1>(input).map(|[b]| b)
 }

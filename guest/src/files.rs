@@ -167,7 +167,7 @@ pub fn upsert_many(files: &[FileUpsert]) -> Result<()> {
                 detected_contexts: contexts.as_deref(),
                 is_team: false,
             };
-            writer.change(old.as_ref(), Some(&new));
+            writer.upsert(old.as_ref().zip(stored.as_ref().map(|stored| &stored.value[..])), &new);
         }
         Ok(())
     })

@@ -144,10 +144,6 @@ impl Memory<'_> {
 
 // Look-ups
 
-fn find(view: &View, id: &str) -> Result<Option<Stored>> {
-    view.find(Table::Memories, &Key::of_text(id))
-}
-
 /// The id of the memory that has a key hash.
 fn owner(writer: &Writer, key_hash: u64) -> Result<Option<String>> {
     let stored = writer.find(Table::MemoriesByKey, &Key::of_u64(key_hash))?;

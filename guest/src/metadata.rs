@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::index::Sink;
 use crate::key::{self, Key};
 use crate::record::Record;
-use crate::session::{self, read, write};
+use crate::session::{self, write};
 use crate::table::Table;
 use crate::types::MetadataRow;
 

@@ -2,9 +2,10 @@
 
 mod by_name;
 
-use std::collections::HashMap;
 
 pub use by_name::{contains_ignoring_ascii_case, list_all};
+
+use hashbrown::HashMap;
 
 use crate::error::Result;
 use crate::files::TIME;
@@ -129,7 +130,7 @@ pub fn upsert(path: &str, new: &SymbolUpsert) -> Result<u64> {
             let Some(stored) = writer.find(Table::Symbols, &Key::from_bytes(id))? else { continue };
             let old = stored.decode::<Symbol>()?;
             if old.line_start == new.line_start {
-                writer.change(Some(&old), Some(&updated(path, new, old.id, Some(&old))));
+                writer.upsert(Some((&old, &stored.value)), &updated(path, new, old.id, Some(&old)));
                 return Ok(old.id);
             }
         }
@@ -145,9 +146,10 @@ pub fn replace(path: &str, symbols: &[SymbolUpsert]) -> Result<Vec<u64>> {
         let stored = writer.get_many(Table::Symbols, ids.into_iter().map(Key::from_bytes))?;
         let old = (0..stored.len()).map(|i| stored.require::<Symbol>(i)).collect::<Result<Vec<_>>>()?;
         // Of several old ones with the same name, kind and line the lowest id is updated.
-        let mut known: HashMap<(&str, &str, i64), &Symbol> = HashMap::with_capacity(old.len());
-        for symbol in old.iter().rev() {
-            known.insert((symbol.name, symbol.kind, symbol.line_start), symbol);
+        let mut known: HashMap<(&str, &str, i64), (&Symbol, &[u8])> = HashMap::with_capacity(old.len());
+        for (position, symbol) in old.iter().enumerate().rev() {
+            let bytes = stored.value(position).unwrap_or_default();
+            known.insert((symbol.name, symbol.kind, symbol.line_start), (symbol, bytes));
         }
         // Of several new ones the last counts.
         let mut last: HashMap<(&str, &str, i64), (u64, usize)> = HashMap::with_capacity(symbols.len());
@@ -156,7 +158,7 @@ pub fn replace(path: &str, symbols: &[SymbolUpsert]) -> Result<Vec<u64>> {
             let identity = (&*new.name, &*new.kind, new.line_start);
             let id = match (last.get(&identity), known.get(&identity)) {
                 (Some((id, _)), _) => *id,
-                (None, Some(old)) => old.id,
+                (None, Some((old, _))) => old.id,
                 (None, None) => writer.next_id(Counter::Symbols)?,
             };
             last.insert(identity, (id, position));
@@ -168,11 +170,11 @@ pub fn replace(path: &str, symbols: &[SymbolUpsert]) -> Result<Vec<u64>> {
                 && *winner == position
             {
                 let old = known.get(&identity).copied();
-                writer.change(old, Some(&updated(path, new, *id, old)));
+                writer.upsert(old, &updated(path, new, *id, old.map(|(old, _)| old)));
             }
         }
         for symbol in &old {
-            let kept = known.get(&(symbol.name, symbol.kind, symbol.line_start)).is_some_and(|old| old.id == symbol.id)
+            let kept = known.get(&(symbol.name, symbol.kind, symbol.line_start)).is_some_and(|(old, _)| old.id == symbol.id)
                 && last.contains_key(&(symbol.name, symbol.kind, symbol.line_start));
             if !kept {
                 writer.remove(symbol);

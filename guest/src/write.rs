@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Result;
-use crate::index::{self, Fact, Facts, Tally};
+use crate::index::{self, Fact, Facts, Sink, Tally};
 use crate::key::{self, Key};
 use crate::pending::Pending;
 use crate::record::{self, Record};
@@ -20,27 +20,44 @@ use crate::view::{Many, Stored, View};
 /// A call that rebuilds or imports a lot sends its changes on when they reach this many bytes.
 const FLUSH_BYTES: usize = 4 << 20;
 
-/// A set of additions and removals.
-#[derive(Default)]
-struct Changes {
-    added: BTreeSet<Vec<u8>>,
-    removed: BTreeSet<Vec<u8>>,
+/// A record is added to or removed from what a key stands for.
+struct Change<K> {
+    table: Table,
+    key: K,
+    item: Vec<u8>,
+    added: bool,
 }
 
-impl Changes {
-    fn add(&mut self, item: Vec<u8>) {
-        if !self.removed.remove(&item) {
-            self.added.insert(item);
+/// The changes of one key: what was added and what was removed, in order, each once.
+#[derive(Default)]
+struct Net {
+    added: Vec<Vec<u8>>,
+    removed: Vec<Vec<u8>>,
+}
+
+/// Sorts the changes and passes the net ones on, key by key. What was added and
+/// removed again is not among them.
+fn net<K: Ord>(mut changes: Vec<Change<K>>) -> Vec<(Table, K, Net)> {
+    changes.sort_by(|a, b| (a.table, &a.key, &a.item).cmp(&(b.table, &b.key, &b.item)));
+    let mut all: Vec<(Table, K, Net)> = Vec::with_capacity(changes.len());
+    let mut changes = changes.into_iter().peekable();
+    while let Some(Change { table, key, item, added }) = changes.next() {
+        let mut by = if added { 1 } else { -1 };
+        let same = |next: &Change<K>| next.table == table && next.key == key && next.item == item;
+        while let Some(next) = changes.next_if(same) {
+            by += if next.added { 1 } else { -1 };
+        }
+        if by == 0 {
+            continue;
+        }
+        if all.last().is_none_or(|(last_table, last_key, _)| *last_table != table || *last_key != key) {
+            all.push((table, key, Net::default()));
+        }
+        if let Some((.., net)) = all.last_mut() {
+            if by > 0 { net.added.push(item) } else { net.removed.push(item) }
         }
     }
-    fn remove(&mut self, item: Vec<u8>) {
-        if !self.added.remove(&item) {
-            self.removed.insert(item);
-        }
-    }
-    fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.removed.is_empty()
-    }
+    all
 }
 
 #[derive(Clone, Copy)]
@@ -53,8 +70,8 @@ struct Count {
 pub struct Writer<'t> {
     view: View<'t>,
     pending: Pending,
-    owners: BTreeMap<(Table, u64), Changes>,
-    groups: BTreeMap<(Table, Key), Changes>,
+    owners: Vec<Change<u64>>,
+    groups: Vec<Change<Key>>,
     tallies: BTreeMap<Key, i64>,
     counters: [Option<Count>; Counter::ALL.len()],
     flushed: bool,
@@ -66,8 +83,8 @@ impl<'t> Writer<'t> {
         Writer {
             view: View::new(txn),
             pending: Pending::default(),
-            owners: BTreeMap::new(),
-            groups: BTreeMap::new(),
+            owners: Vec::new(),
+            groups: Vec::new(),
             tallies: BTreeMap::new(),
             counters: [None; Counter::ALL.len()],
             flushed: false,
@@ -153,28 +170,33 @@ impl<'t> Writer<'t> {
     /// deletes one, and maintains all that follows from it.
     pub fn change<'a, 'b, Old: Record<'a>, New: Record<'b>>(&mut self, old: Option<&Old>, new: Option<&New>) {
         match (old, new) {
-            (_, Some(new)) => {
+            (Some(old), Some(new)) => {
                 let mut value = Vec::with_capacity(256);
-                new.encode(&mut value);
-                let unchanged = old.is_some_and(|old| {
-                    let mut before = Vec::with_capacity(value.len());
-                    old.encode(&mut before);
-                    before == value
-                });
-                if unchanged {
-                    return;
-                }
-                let key = new.key();
-                if New::KEY_IN_VALUE {
-                    key::with_physical(key.bytes(), |physical| self.put_physical(New::TABLE, physical, &value));
-                } else {
-                    self.put(New::TABLE, &key, &value);
-                }
+                old.encode(&mut value);
+                self.upsert(Some((old, &value)), new);
             }
-            (Some(old), None) => self.delete(Old::TABLE, &old.key()),
-            (None, None) => return,
+            (None, Some(new)) => self.insert(new),
+            (Some(old), None) => {
+                self.delete(Old::TABLE, &old.key());
+                let facts = Facts::of(Some(old));
+                facts.tallies.iter().for_each(|(key, by)| self.add_tally(key, -by));
+                facts.facts.into_iter().for_each(|fact| self.retract(fact));
+            }
+            (None, None) => {}
         }
-        let (old, new) = (Facts::of(old), Facts::of(new));
+    }
+
+    /// Inserts a record, or replaces the one with its key, which is given with
+    /// its bytes. Where these do not change, nothing does.
+    pub fn upsert<'a, 'b, Old: Record<'a>, New: Record<'b>>(&mut self, old: Option<(&Old, &[u8])>, new: &New) {
+        let Some((old, before)) = old else { return self.insert(new) };
+        let mut value = Vec::with_capacity(before.len() + 32);
+        new.encode(&mut value);
+        if value == before {
+            return;
+        }
+        self.put_record(new, &value);
+        let (old, new) = (Facts::of(Some(old)), Facts::of(Some(new)));
         for (key, by) in &old.tallies {
             self.add_tally(key, -by);
         }
@@ -188,9 +210,21 @@ impl<'t> Writer<'t> {
         asserted.into_iter().for_each(|fact| self.assert(fact));
     }
 
+    fn put_record<'a, R: Record<'a>>(&mut self, record: &R, value: &[u8]) {
+        let key = record.key();
+        if R::KEY_IN_VALUE {
+            key::with_physical(key.bytes(), |physical| self.put_physical(R::TABLE, physical, value));
+        } else {
+            self.put(R::TABLE, &key, value);
+        }
+    }
+
     /// Inserts a record whose key is known to be new.
     pub fn insert<'a, R: Record<'a>>(&mut self, new: &R) {
-        self.change(None::<&R>, Some(new));
+        let mut value = Vec::with_capacity(256);
+        new.encode(&mut value);
+        self.put_record(new, &value);
+        new.index(&mut Asserting(self));
     }
 
     /// Deletes a record.
@@ -200,24 +234,30 @@ impl<'t> Writer<'t> {
 
     /// Asserts what follows from a record that is already there, for rebuilding.
     pub fn assert_facts<'a, R: Record<'a>>(&mut self, record: &R) {
-        let facts = Facts::of(Some(record));
-        facts.tallies.iter().for_each(|(key, by)| self.add_tally(key, *by));
-        facts.facts.into_iter().for_each(|fact| self.assert(fact));
+        record.index(&mut Asserting(self));
     }
 
     fn assert(&mut self, fact: Fact) {
         match fact {
             Fact::Entry { table, key, value } => self.put(table, &key, &value),
-            Fact::Owner { table, key_hash, owner } => self.owners.entry((table, key_hash)).or_default().add(owner),
-            Fact::Member { table, key, member } => self.groups.entry((table, key)).or_default().add(member),
+            Fact::Owner { table, key_hash, owner } => {
+                self.owners.push(Change { table, key: key_hash, item: owner, added: true });
+            }
+            Fact::Member { table, key, member } => {
+                self.groups.push(Change { table, key, item: member, added: true });
+            }
         }
     }
 
     fn retract(&mut self, fact: Fact) {
         match fact {
             Fact::Entry { table, key, .. } => self.delete(table, &key),
-            Fact::Owner { table, key_hash, owner } => self.owners.entry((table, key_hash)).or_default().remove(owner),
-            Fact::Member { table, key, member } => self.groups.entry((table, key)).or_default().remove(member),
+            Fact::Owner { table, key_hash, owner } => {
+                self.owners.push(Change { table, key: key_hash, item: owner, added: false });
+            }
+            Fact::Member { table, key, member } => {
+                self.groups.push(Change { table, key, item: member, added: false });
+            }
         }
     }
 
@@ -260,7 +300,7 @@ impl<'t> Writer<'t> {
 
     /// The members of a group, as this call sees them.
     pub fn members(&mut self, table: Table, key: &Key) -> Result<Vec<Vec<u8>>> {
-        if self.groups.contains_key(&(table, key.clone())) {
+        if !self.groups.is_empty() {
             self.settle_groups()?;
         }
         self.stored_members(table, key)
@@ -278,24 +318,29 @@ impl<'t> Writer<'t> {
             .ok_or_else(|| record::corrupt(table, &current.physical))
     }
 
+    /// Reads the values of sorted keys ahead, those of a table in one crossing.
+    fn read_ahead_sorted<K>(&mut self, all: &[(Table, K, Net)], physical: impl Fn(&K) -> Vec<u8>) -> Result<()> {
+        for of_table in all.chunk_by(|(a, ..), (b, ..)| a == b) {
+            if let [(table, ..), _, ..] = of_table {
+                self.read_ahead(*table, of_table.iter().map(|(_, key, _)| physical(key)).collect())?;
+            }
+        }
+        Ok(())
+    }
+
     fn settle_groups(&mut self) -> Result<()> {
-        let mut groups = std::mem::take(&mut self.groups);
-        groups.retain(|_, changes| !changes.is_empty());
-        let mut by_table: BTreeMap<Table, Vec<Key>> = BTreeMap::new();
-        for (table, key) in groups.keys() {
-            by_table.entry(*table).or_default().push(key.clone());
-        }
-        for (table, keys) in by_table.into_iter().filter(|(_, keys)| keys.len() > 1) {
-            self.find_ahead(table, keys)?;
-        }
-        for ((table, key), changes) in groups {
-            let mut members: BTreeSet<Vec<u8>> = self.stored_members(table, &key)?.into_iter().collect();
-            members.retain(|member| !changes.removed.contains(member));
-            members.extend(changes.added);
+        let groups = net(std::mem::take(&mut self.groups));
+        self.read_ahead_sorted(&groups, |key| key::with_physical(key.bytes(), <[u8]>::to_vec))?;
+        for (table, key, Net { added, removed }) in groups {
+            let mut members = self.stored_members(table, &key)?;
+            members.retain(|member| removed.binary_search(member).is_err());
+            // Both are in order, but for what was there already.
+            members.extend(added);
+            members.sort();
+            members.dedup();
             if members.is_empty() {
                 self.delete(table, &key);
             } else {
-                let members: Vec<Vec<u8>> = members.into_iter().collect();
                 self.put(table, &key, &index::group::write(table, &members));
             }
         }
@@ -328,27 +373,25 @@ impl<'t> Writer<'t> {
     }
 
     fn settle_owners(&mut self) -> Result<()> {
-        let mut owners = std::mem::take(&mut self.owners);
-        owners.retain(|_, changes| !changes.is_empty());
-        let mut by_table: BTreeMap<Table, Vec<Vec<u8>>> = BTreeMap::new();
-        for (table, key_hash) in owners.keys() {
-            by_table.entry(*table).or_default().push(key_hash.to_be_bytes().to_vec());
-        }
-        for (table, keys) in by_table.into_iter().filter(|(_, keys)| keys.len() > 1) {
-            self.read_ahead(table, keys)?;
-        }
-        for ((table, key_hash), changes) in owners {
-            let key = Key::of_u64(key_hash);
-            let stored = self.get_physical(table, key.bytes())?;
+        let owners = net(std::mem::take(&mut self.owners));
+        self.read_ahead_sorted(&owners, |key_hash| key_hash.to_be_bytes().to_vec())?;
+        for (table, key_hash, Net { added, removed }) in owners {
+            let key = key_hash.to_be_bytes();
+            let stored = self.get_physical(table, &key)?;
+            if let (None, [], [owner]) = (&stored, &removed[..], &added[..]) {
+                // As nearly always: the first and only one.
+                self.put_physical(table, &key, owner);
+                continue;
+            }
             let more = index::more_owners(table);
-            let lost = stored.as_ref().is_some_and(|first| changes.removed.contains(first));
-            for owner in changes.removed.iter().filter(|owner| Some(*owner) != stored.as_ref()) {
+            let lost = stored.as_ref().is_some_and(|first| removed.contains(first));
+            for owner in removed.iter().filter(|owner| Some(*owner) != stored.as_ref()) {
                 self.delete(more, &Key::of_u64(key_hash).raw(owner));
             }
-            let mut candidates = changes.added.clone();
+            let mut candidates: BTreeSet<Vec<u8>> = added.iter().cloned().collect();
             if lost {
-                let next = self.more(table, key_hash, changes.removed.len() + 1)?;
-                candidates.extend(next.into_iter().find(|owner| !changes.removed.contains(owner)));
+                let next = self.more(table, key_hash, removed.len() + 1)?;
+                candidates.extend(next.into_iter().find(|owner| !removed.contains(owner)));
             } else {
                 candidates.extend(stored.clone());
             }
@@ -361,12 +404,12 @@ impl<'t> Writer<'t> {
             match first {
                 Some(first) if Some(&first) == stored.as_ref() => {}
                 Some(first) => {
-                    if lost && !changes.added.contains(&first) {
+                    if lost && !added.contains(&first) {
                         self.delete(more, &Key::of_u64(key_hash).raw(&first));
                     }
-                    self.put(table, &key, &first);
+                    self.put_physical(table, &key, &first);
                 }
-                None => self.delete(table, &key),
+                None => self.pending.delete(table, &key),
             }
         }
         Ok(())
@@ -454,6 +497,18 @@ impl<'t> Writer<'t> {
     /// The values of many keys at once, as the store has them.
     pub fn get_many(&self, table: Table, keys: impl IntoIterator<Item = Key>) -> Result<Many> {
         self.view.get_many(table, keys)
+    }
+}
+
+/// Asserts facts as a record states them.
+struct Asserting<'w, 't>(&'w mut Writer<'t>);
+
+impl Sink for Asserting<'_, '_> {
+    fn fact(&mut self, fact: Fact) {
+        self.0.assert(fact);
+    }
+    fn tally(&mut self, tally: Tally, what: &str, by: i64) {
+        self.0.add_tally(&tally.key(what), by);
     }
 }
 

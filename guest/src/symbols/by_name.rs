@@ -58,9 +58,14 @@ impl Page<'_> {
         self.ids.len() >= self.limit
     }
 
+    /// Tells whether a name, as it stands in the index, passes the filter.
     fn wants(&self, name: &[u8]) -> bool {
         let Some(filter) = self.filter else { return true };
-        key::read_segment(name).is_some_and(|(name, _)| contains_ignoring_ascii_case(&name, filter))
+        match name {
+            // As it is, but for a NUL and a 1, which are escaped.
+            [plain @ .., 0] if !plain.contains(&1) => contains(plain, filter.as_bytes()),
+            _ => key::read_segment(name).is_some_and(|(name, _)| contains_ignoring_ascii_case(&name, filter)),
+        }
     }
 
     /// Where to start in a name's symbols: after this place.
@@ -89,8 +94,15 @@ impl Page<'_> {
 
 /// True if `text` contains `part`, ASCII letters compared without case.
 pub fn contains_ignoring_ascii_case(text: &str, part: &str) -> bool {
-    let (text, part) = (text.as_bytes(), part.as_bytes());
-    part.is_empty() || text.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
+    contains(text.as_bytes(), part.as_bytes())
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    let Some((first, rest)) = part.split_first() else { return true };
+    let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+    let Some(starts) = text.len().checked_sub(rest.len()) else { return false };
+    let mut starts = text[..starts].iter().enumerate().filter(|(_, b)| **b == lower || **b == upper);
+    starts.any(|(start, _)| text[start + 1..start + part.len()].eq_ignore_ascii_case(rest))
 }
 
 pub fn list_all(name_filter: Option<&str>, after: Option<&[u8]>, limit: u32) -> Result<SymbolPage> {
@@ -119,11 +131,14 @@ fn fill(view: &View, page: &mut Page, mut start: Vec<u8>) -> Result<bool> {
         while let Some(entry) = scan.next()? {
             let (name_end, kind_end) = split(entry.key).ok_or_else(|| record::corrupt(INDEX, entry.physical))?;
             if entry.key[..name_end] != name {
-                page.take(&name, std::mem::take(&mut places));
-                if page.is_full() {
-                    return Ok(true);
+                if !places.is_empty() {
+                    page.take(&name, std::mem::take(&mut places));
+                    if page.is_full() {
+                        return Ok(true);
+                    }
                 }
-                name = entry.key[..name_end].to_vec();
+                name.clear();
+                name.extend_from_slice(&entry.key[..name_end]);
                 wanted_name = page.wants(&name);
             }
             if wanted_name {
