@@ -14,7 +14,7 @@ use crate::write::Writer;
 
 /// The version of the layout that [`crate::table`], [`crate::key`] and the
 /// records describe.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
 const FORMAT_KEY: &str = "format";
 
 #[derive(Default)]

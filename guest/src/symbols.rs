@@ -49,7 +49,7 @@ impl<'a> Record<'a> for Symbol<'a> {
         let id = self.id.to_be_bytes();
         sink.member(Table::SymbolsByFile, Key::of_text(self.file_path), &id);
         sink.owner(Table::SymbolsByKey, self.key_hash, &id);
-        sink.entry_with(Table::SymbolsByName, by_name::prefix(self.name, self.kind, self.file_path).raw(&id), &id);
+        sink.entry_with(Table::SymbolsByName, by_name::prefix(self.name, self.kind, self.file_path).u64(self.id), &id);
         let member = Key::new().i64(self.line_start).u64(self.id);
         sink.member(Table::SymbolsByKind, Key::new().segment(self.kind).tail(self.file_path), member.bytes());
         if is_insight(self.kind) {
@@ -129,7 +129,8 @@ pub fn upsert(path: &str, new: &SymbolUpsert) -> Result<u64> {
         for id in ids {
             let Some(stored) = writer.find(Table::Symbols, &Key::from_bytes(id))? else { continue };
             let old = stored.decode::<Symbol>()?;
-            if old.line_start == new.line_start {
+            // Another file can have the same hash.
+            if old.line_start == new.line_start && old.file_path == path {
                 writer.upsert(Some((&old, &stored.value)), &updated(path, new, old.id, Some(&old)));
                 return Ok(old.id);
             }

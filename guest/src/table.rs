@@ -78,7 +78,7 @@ tables! {
     SymbolsByKey Owners "symbols_by_key",
     /// key_hash | id → "".
     SymbolsByKeyMore MoreOwners "symbols_by_key_more",
-    /// name 00 kind 00 path 00 id → id.
+    /// name 00 kind 00 FNV-1a of path | id → id.
     SymbolsByName Entries "symbols_by_name",
     /// kind 00 path → (line_start | id)…, 16 bytes each.
     SymbolsByKind Groups "symbols_by_kind",

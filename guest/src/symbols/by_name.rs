@@ -1,9 +1,9 @@
 //! All symbols by name, file and id.
 //!
-//! The index is ordered by name, kind, file and id, so the symbols of one name
-//! are put in order here. Names with few symbols are read whole and sorted.
-//! Where a name has many, its kinds are found by skipping from one to the next
-//! and their entries, each in order by file, are merged.
+//! The index is ordered by name, kind, file and id, but has a hash in place of
+//! the file's path: with the path it would be two thirds of what a commit
+//! writes. A page is therefore put in order here. It takes names whole, and
+//! keeps of their symbols those that come first.
 
 use super::fetch;
 use crate::error::Result;
@@ -12,84 +12,39 @@ use crate::record::{self, Record};
 use crate::scan::Scan;
 use crate::session::read;
 use crate::table::Table;
-use crate::types::SymbolPage;
+use crate::types::{SymbolPage, SymbolRecord};
 use crate::view::View;
 
 const INDEX: Table = Table::SymbolsByName;
-/// Up to how many symbols of one name are sorted rather than merged.
-const SORTED: usize = 256;
+/// Symbols fetched at a time.
+const FETCHED: usize = 2048;
+/// What follows name and kind in an index key: the file's hash and the id.
+const PLACE: usize = 16;
 
-/// The key of everything of this name, kind and file.
+/// The key of everything of this name, kind and file, and of files whose hash is the same.
 pub fn prefix(name: &str, kind: &str, path: &str) -> Key {
-    Key::new().segment(name).segment(kind).segment(path)
+    Key::new().segment(name).segment(kind).u64(fnv(path.as_bytes()))
 }
 
-/// What is left of an index key without name and kind: the file and the id.
-/// It is what symbols of one name are ordered by.
-struct Place {
-    bytes: Vec<u8>,
+/// FNV-1a, 64 bits.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3))
 }
 
-impl Place {
-    fn id(&self) -> Vec<u8> {
-        self.bytes[self.bytes.len().saturating_sub(8)..].to_vec()
-    }
+/// Where a symbol stands in the list.
+fn place(symbol: &SymbolRecord) -> (&[u8], &[u8], u64) {
+    (symbol.name.as_bytes(), symbol.file_path.as_bytes(), symbol.id)
 }
 
-/// The lengths of the name and of the kind in an index key, with their ends.
-fn split(key: &[u8]) -> Option<(usize, usize)> {
-    let name = key.iter().position(|&b| b == 0)? + 1;
-    let kind = name + key[name..].iter().position(|&b| b == 0)? + 1;
-    (key.len() >= kind + 9).then_some((name, kind))
+/// A cursor: the name and path as segments, and the id.
+fn cursor(symbol: &SymbolRecord) -> Vec<u8> {
+    Key::new().segment(&symbol.name).segment(&symbol.file_path).u64(symbol.id).into_bytes()
 }
 
-/// The page being filled.
-struct Page<'f> {
-    filter: Option<&'f str>,
-    /// The name and place after which to go on.
-    after: Option<(Vec<u8>, Vec<u8>)>,
-    limit: usize,
-    ids: Vec<Vec<u8>>,
-    last: Vec<u8>,
-}
-
-impl Page<'_> {
-    fn is_full(&self) -> bool {
-        self.ids.len() >= self.limit
-    }
-
-    /// Tells whether a name, as it stands in the index, passes the filter.
-    fn wants(&self, name: &[u8]) -> bool {
-        let Some(filter) = self.filter else { return true };
-        match name {
-            // As it is, but for a NUL and a 1, which are escaped.
-            [plain @ .., 0] if !plain.contains(&1) => contains(plain, filter.as_bytes()),
-            _ => key::read_segment(name).is_some_and(|(name, _)| contains_ignoring_ascii_case(&name, filter)),
-        }
-    }
-
-    /// Where to start in a name's symbols: after this place.
-    fn start_in(&self, name: &[u8]) -> &[u8] {
-        match &self.after {
-            Some((last_name, place)) if last_name == name => place,
-            _ => &[],
-        }
-    }
-
-    fn push(&mut self, name: &[u8], place: &Place) {
-        if !self.is_full() {
-            self.ids.push(place.id());
-            self.last = [name, &place.bytes].concat();
-        }
-    }
-
-    /// Takes a name's symbols, unsorted.
-    fn take(&mut self, name: &[u8], mut places: Vec<Place>) {
-        let start = self.start_in(name).to_vec();
-        places.retain(|place| place.bytes > start);
-        places.sort_by(|a, b| a.bytes.cmp(&b.bytes));
-        places.iter().for_each(|place| self.push(name, place));
-    }
+fn read_cursor(cursor: &[u8]) -> Option<(String, String, u64)> {
+    let (name, rest) = key::read_segment(cursor)?;
+    let (path, rest) = key::read_segment(rest)?;
+    Some((name, path, key::read_u64(rest)?))
 }
 
 /// True if `text` contains `part`, ASCII letters compared without case.
@@ -105,106 +60,94 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     starts.any(|(start, _)| text[start + 1..start + part.len()].eq_ignore_ascii_case(rest))
 }
 
+/// Tells whether a name, as it stands in the index, passes the filter.
+fn passes(name: &[u8], filter: &str) -> bool {
+    match name {
+        // As it is, but for a NUL and a 1, which are escaped.
+        [plain @ .., 0] if !plain.contains(&1) => contains(plain, filter.as_bytes()),
+        _ => key::read_segment(name).is_some_and(|(name, _)| contains_ignoring_ascii_case(&name, filter)),
+    }
+}
+
 pub fn list_all(name_filter: Option<&str>, after: Option<&[u8]>, limit: u32) -> Result<SymbolPage> {
+    if limit == 0 {
+        return Ok(SymbolPage { items: Vec::new(), next: after.map(<[u8]>::to_vec) });
+    }
     let filter = name_filter.filter(|filter| !filter.is_empty());
-    let after = after.and_then(|after| {
-        let name = after.iter().position(|&b| b == 0)? + 1;
-        Some((after[..name].to_vec(), after[name..].to_vec()))
-    });
-    let start = after.as_ref().map(|(name, _)| name.clone()).unwrap_or_default();
-    let mut page = Page { filter, after, limit: limit as usize, ids: Vec::new(), last: Vec::new() };
+    let limit = limit as usize;
+    let after = after.and_then(read_cursor);
+    let mut start = after.as_ref().map(|(name, ..)| Key::new().segment(name).into_bytes()).unwrap_or_default();
+    let mut items: Vec<SymbolRecord> = Vec::new();
     read(|view| {
-        let more = limit > 0 && fill(view, &mut page, start)?;
-        let next = more.then(|| page.last.clone());
-        Ok(SymbolPage { items: fetch(view, std::mem::take(&mut page.ids), |symbol| symbol.into_row())?, next })
+        loop {
+            let (ids, rest) = collect(view, start, filter, limit - items.len())?;
+            for ids in ids.chunks(FETCHED) {
+                items.extend(fetch(view, ids.to_vec(), |symbol| symbol.into_row())?.into_iter().filter(|symbol| {
+                    after.as_ref().is_none_or(|(name, path, id)| place(symbol) > (name.as_bytes(), path.as_bytes(), *id))
+                }));
+                if items.len() > limit + FETCHED {
+                    keep_first(&mut items, limit + 1);
+                }
+            }
+            keep_first(&mut items, limit + 1);
+            let more = items.len() > limit;
+            items.truncate(limit);
+            match rest {
+                Some(next) if items.len() < limit => start = next,
+                rest => {
+                    let next = items.last().filter(|_| more || rest.is_some()).map(cursor);
+                    return Ok(SymbolPage { items, next });
+                }
+            }
+        }
     })
 }
 
-/// Fills the page with names from `start` on. False if there is nothing more.
-fn fill(view: &View, page: &mut Page, mut start: Vec<u8>) -> Result<bool> {
-    'scan: loop {
-        let wanted = if page.filter.is_some() { 2048 } else { (page.limit + 1).min(2048) as u32 };
-        let mut scan = Scan::range(view, INDEX, start.clone(), Vec::new()).wanted(wanted);
-        let mut name: Vec<u8> = Vec::new();
-        let mut wanted_name = false;
-        let mut places: Vec<Place> = Vec::new();
-        while let Some(entry) = scan.next()? {
-            let (name_end, kind_end) = split(entry.key).ok_or_else(|| record::corrupt(INDEX, entry.physical))?;
-            if entry.key[..name_end] != name {
-                if !places.is_empty() {
-                    page.take(&name, std::mem::take(&mut places));
-                    if page.is_full() {
-                        return Ok(true);
-                    }
-                }
-                name.clear();
-                name.extend_from_slice(&entry.key[..name_end]);
-                wanted_name = page.wants(&name);
-            }
-            if wanted_name {
-                places.push(Place { bytes: entry.key[kind_end..].to_vec() });
-                if places.len() > SORTED {
-                    merge(view, page, &name)?;
-                    if page.is_full() {
-                        return Ok(true);
-                    }
-                    start = key::prefix_end(&name);
-                    continue 'scan;
-                }
-            }
-        }
-        page.take(&name, places);
-        return Ok(page.is_full());
-    }
+fn keep_first(items: &mut Vec<SymbolRecord>, count: usize) {
+    items.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
+    items.truncate(count);
 }
 
-/// Takes the symbols of a name that has many, until the page is full.
-fn merge(view: &View, page: &mut Page, name: &[u8]) -> Result<()> {
-    let place = page.start_in(name).to_vec();
-    let mut kinds = Vec::new();
-    let mut from = name.to_vec();
-    let end = key::prefix_end(name);
-    loop {
-        let mut scan = Scan::range(view, INDEX, from.clone(), end.clone()).wanted(1);
-        let Some(entry) = scan.next()? else { break };
-        let (_, kind_end) = split(entry.key).ok_or_else(|| record::corrupt(INDEX, entry.physical))?;
-        let kind = entry.key[..kind_end].to_vec();
-        from = key::prefix_end(&kind);
-        kinds.push(kind);
-    }
-    let wanted = (page.limit - page.ids.len()).div_ceil(kinds.len().max(1)).clamp(8, 1024) as u32;
-    let mut streams = Vec::with_capacity(kinds.len());
-    for kind in &kinds {
-        let mut scan = Scan::prefix(view, INDEX, kind).wanted(wanted);
-        if !place.is_empty() {
-            scan = scan.after(&[kind, &place[..]].concat());
+/// The ids of the symbols of names from `start` on, until they are `wanted`,
+/// and the name after them.
+#[allow(clippy::type_complexity)]
+fn collect(
+    view: &View,
+    start: Vec<u8>,
+    filter: Option<&str>,
+    wanted: usize,
+) -> Result<(Vec<Vec<u8>>, Option<Vec<u8>>)> {
+    let at_once = if filter.is_some() { FETCHED } else { wanted.saturating_add(1).min(FETCHED) };
+    let mut scan = Scan::range(view, INDEX, start, Vec::new()).wanted(at_once as u32);
+    let mut name: Vec<u8> = Vec::new();
+    let mut passed = false;
+    let mut ids = Vec::new();
+    while let Some(entry) = scan.next()? {
+        if !entry.key.starts_with(&name) || name.is_empty() {
+            let end = entry.key.iter().position(|&b| b == 0).ok_or_else(|| record::corrupt(INDEX, entry.physical))? + 1;
+            passed = filter.is_none_or(|filter| passes(&entry.key[..end], filter));
+            if passed && ids.len() >= wanted {
+                return Ok((ids, Some(entry.key[..end].to_vec())));
+            }
+            name.clear();
+            name.extend_from_slice(&entry.key[..end]);
         }
-        let first = step(&mut scan, kind.len())?;
-        streams.push((first, scan, kind.len()));
-    }
-    while !page.is_full() {
-        let least = streams
-            .iter_mut()
-            .filter(|(head, ..)| head.is_some())
-            .min_by(|(a, ..), (b, ..)| a.as_ref().map(|p| &p.bytes).cmp(&b.as_ref().map(|p| &p.bytes)));
-        let Some((head, scan, skip)) = least else { break };
-        if let Some(place) = std::mem::replace(head, step(scan, *skip)?) {
-            page.push(name, &place);
+        if passed {
+            let id = entry.key.len().checked_sub(8).filter(|id| *id + 8 >= name.len() + PLACE);
+            let id = id.ok_or_else(|| record::corrupt(INDEX, entry.physical))?;
+            ids.push(entry.key[id..].to_vec());
         }
     }
-    Ok(())
-}
-
-fn step(scan: &mut Scan, skip: usize) -> Result<Option<Place>> {
-    Ok(scan.next()?.map(|entry| Place { bytes: entry.key[skip..].to_vec() }))
+    Ok((ids, None))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::contains_ignoring_ascii_case as contains;
+    use super::*;
 
     #[test]
     fn filters_are_plain_text_without_ascii_case() {
+        let contains = contains_ignoring_ascii_case;
         assert!(contains("FooBar", "oob"));
         assert!(contains("a%b", "%"));
         assert!(!contains("ab", "%"));
@@ -212,5 +155,23 @@ mod tests {
         assert!(!contains("É", "é"));
         assert!(contains("", ""));
         assert!(!contains("", "a"));
+        assert!(contains("xab", "AB") && !contains("xa", "AB"));
+    }
+
+    #[test]
+    fn names_are_filtered_as_they_stand_in_the_index() {
+        for name in ["", "plain", "a\0b", "\u{1}", "\u{1}\0x"] {
+            for filter in ["a", "A\0b", "\u{1}", "\0", "x"] {
+                let key = Key::new().segment(name).into_bytes();
+                assert_eq!(passes(&key, filter), contains_ignoring_ascii_case(name, filter), "{name:?} {filter:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_hash_is_fnv_1a() {
+        // From the reference's test vectors.
+        assert_eq!(fnv(b""), 0xcbf29ce484222325);
+        assert_eq!(fnv(b"foobar"), 0x85944171f73967e8);
     }
 }

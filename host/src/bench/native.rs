@@ -375,6 +375,11 @@ fn add_tallies(writer: &mut impl Write, tallies: HashMap<String, i64>) -> Result
     Ok(())
 }
 
+/// FNV-1a: what stands for a path where only equality matters.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3))
+}
+
 fn replace_symbols(
     writer: &mut impl Write,
     path: &str,
@@ -389,6 +394,7 @@ fn replace_symbols(
         }
     }
     let mut ids = old_ids.clone();
+    let hash = fnv(path.as_bytes()).to_be_bytes();
     let mut groups: HashMap<&str, Vec<[u8; 16]>> = HashMap::new();
     for s in symbols {
         let old = known.remove(&(s.name.clone(), s.kind.clone(), s.line_start));
@@ -427,8 +433,7 @@ fn replace_symbols(
             Some(_) => {}
             None => {
                 add_owner(writer, Table::SymbolsByKey, Table::SymbolsByKeyMore, new.key_hash, &key)?;
-                let by_name =
-                    [s.name.as_bytes(), &[0], s.kind.as_bytes(), &[0], path.as_bytes(), &[0], &key].concat();
+                let by_name = [s.name.as_bytes(), &[0], s.kind.as_bytes(), &[0], &hash, &key].concat();
                 writer.put(Table::SymbolsByName, &by_name, &key)?;
                 let mut member = [0; 16];
                 member[..8].copy_from_slice(&(s.line_start.cast_unsigned() ^ 1 << 63).to_be_bytes());
