@@ -11,7 +11,7 @@ use crate::scan::Scan;
 use crate::session::{self, now, read, write};
 use crate::table::Table;
 use crate::types::{MemoryPage, MemoryRecord};
-use crate::view::{Stored, View};
+use crate::view::View;
 use crate::write::Writer;
 
 record! {

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use hashbrown::HashTable;
 
+use crate::field::same;
 use crate::table::{Role, Table};
 
 const PUT: u8 = 0;
@@ -104,10 +105,10 @@ impl Pending {
         }
         let Pending { ops, latest, .. } = self;
         let physical = &ops[key.clone()];
-        let same = |other: &Latest| other.table == table && ops[other.key.clone()] == *physical;
+        let same_key = |other: &Latest| other.table == table && same(&ops[other.key.clone()], physical);
         let rehash = |other: &Latest| hash(other.table, &ops[other.key.clone()]);
         let noted = Latest { table, key: key.clone(), value };
-        match latest.find_mut(hash(table, physical), same) {
+        match latest.find_mut(hash(table, physical), same_key) {
             Some(other) => *other = noted,
             None => {
                 latest.insert_unique(hash(table, physical), noted, rehash);
@@ -118,7 +119,7 @@ impl Pending {
     /// Notes what was read, so that it need not be read again.
     pub fn read_ahead(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {
         let hashed = hash(table, &key);
-        match self.ahead.find_mut(hashed, |ahead| ahead.table == table && ahead.key == key) {
+        match self.ahead.find_mut(hashed, |ahead| ahead.table == table && same(&ahead.key, &key)) {
             Some(ahead) => ahead.value = value,
             None => {
                 self.ahead.insert_unique(hashed, Ahead { table, key, value }, |ahead| hash(ahead.table, &ahead.key));
@@ -132,11 +133,11 @@ impl Pending {
             return None;
         }
         let hashed = hash(table, physical);
-        let same = |latest: &Latest| latest.table == table && self.ops[latest.key.clone()] == *physical;
-        if let Some(latest) = self.latest.find(hashed, same) {
+        let same_key = |latest: &Latest| latest.table == table && same(&self.ops[latest.key.clone()], physical);
+        if let Some(latest) = self.latest.find(hashed, same_key) {
             return Some(latest.value.clone().map(|value| &self.ops[value]));
         }
-        let ahead = self.ahead.find(hashed, |ahead| ahead.table == table && ahead.key == physical)?;
+        let ahead = self.ahead.find(hashed, |ahead| ahead.table == table && same(&ahead.key, physical))?;
         Some(ahead.value.as_deref())
     }
 

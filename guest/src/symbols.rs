@@ -6,8 +6,10 @@ mod by_name;
 pub use by_name::{contains_ignoring_ascii_case, list_all};
 
 use hashbrown::HashMap;
+use rustc_hash::FxBuildHasher;
 
 use crate::error::Result;
+use crate::field;
 use crate::files::TIME;
 use crate::index::{LINE_MEMBER, Sink, Tally, VectorKind, group};
 use crate::key::{self, Key};
@@ -17,7 +19,7 @@ use crate::scan::Scan;
 use crate::session::{read, write};
 use crate::table::{Counter, Table};
 use crate::types::{RecentSymbol, SymbolPage, SymbolRecord, SymbolUpsert};
-use crate::view::View;
+use crate::view::{Many, View};
 use crate::write::Writer;
 
 record! {
@@ -146,14 +148,17 @@ pub fn replace(path: &str, symbols: &[SymbolUpsert]) -> Result<Vec<u64>> {
         let ids = writer.members(Table::SymbolsByFile, &Key::of_text(path))?;
         let stored = writer.get_many(Table::Symbols, ids.into_iter().map(Key::from_bytes))?;
         let old = (0..stored.len()).map(|i| stored.require::<Symbol>(i)).collect::<Result<Vec<_>>>()?;
+        if let Some(ids) = replace_in_order(writer, path, symbols, &stored, &old)? {
+            return Ok(ids);
+        }
         // Of several old ones with the same name, kind and line the lowest id is updated.
-        let mut known: HashMap<(&str, &str, i64), (&Symbol, &[u8])> = HashMap::with_capacity(old.len());
+        let mut known: Identities<(&Symbol, &[u8])> = Identities::with_capacity_and_hasher(old.len(), FxBuildHasher);
         for (position, symbol) in old.iter().enumerate().rev() {
             let bytes = stored.value(position).unwrap_or_default();
             known.insert((symbol.name, symbol.kind, symbol.line_start), (symbol, bytes));
         }
         // Of several new ones the last counts.
-        let mut last: HashMap<(&str, &str, i64), (u64, usize)> = HashMap::with_capacity(symbols.len());
+        let mut last: Identities<(u64, usize)> = Identities::with_capacity_and_hasher(symbols.len(), FxBuildHasher);
         let mut ids = Vec::with_capacity(symbols.len());
         for (position, new) in symbols.iter().enumerate() {
             let identity = (&*new.name, &*new.kind, new.line_start);
@@ -175,14 +180,54 @@ pub fn replace(path: &str, symbols: &[SymbolUpsert]) -> Result<Vec<u64>> {
             }
         }
         for symbol in &old {
-            let kept = known.get(&(symbol.name, symbol.kind, symbol.line_start)).is_some_and(|(old, _)| old.id == symbol.id)
-                && last.contains_key(&(symbol.name, symbol.kind, symbol.line_start));
+            let identity = (symbol.name, symbol.kind, symbol.line_start);
+            let kept = last.contains_key(&identity) && known.get(&identity).is_some_and(|(old, _)| old.id == symbol.id);
             if !kept {
                 writer.remove(symbol);
             }
         }
         Ok(ids)
     })
+}
+
+/// Symbols by name, kind and line.
+type Identities<'s, T> = HashMap<(&'s str, &'s str, i64), T, FxBuildHasher>;
+
+/// The frequent cases of [`replace`], which need no look-up: the symbols come
+/// in the order of their lines, no two of them in one, and the file has none
+/// yet or exactly these. None if it is another case; nothing is done then.
+fn replace_in_order(
+    writer: &mut Writer,
+    path: &str,
+    symbols: &[SymbolUpsert],
+    stored: &Many,
+    old: &[Symbol],
+) -> Result<Option<Vec<u64>>> {
+    let same = |(old, new): (&Symbol, &SymbolUpsert)| {
+        old.line_start == new.line_start
+            && field::same(old.name.as_bytes(), new.name.as_bytes())
+            && field::same(old.kind.as_bytes(), new.kind.as_bytes())
+    };
+    if !symbols.is_sorted_by(|a, b| a.line_start < b.line_start) {
+        return Ok(None);
+    }
+    if old.is_empty() {
+        let mut ids = Vec::with_capacity(symbols.len());
+        for new in symbols {
+            let id = writer.next_id(Counter::Symbols)?;
+            writer.insert(&updated(path, new, id, None));
+            ids.push(id);
+        }
+        return Ok(Some(ids));
+    }
+    if old.len() != symbols.len() || !old.iter().zip(symbols).all(same) {
+        return Ok(None);
+    }
+    for (position, (old, new)) in old.iter().zip(symbols).enumerate() {
+        let before = stored.value(position).unwrap_or_default();
+        writer.upsert(Some((old, before)), &updated(path, new, old.id, Some(old)));
+    }
+    Ok(Some(old.iter().map(|old| old.id).collect()))
 }
 
 pub fn delete(path: &str) -> Result<u64> {

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Result;
+use crate::field;
 use crate::index::{self, Fact, Facts, Sink, Tally};
 use crate::key::{self, Key};
 use crate::pending::Pending;
@@ -192,7 +193,7 @@ impl<'t> Writer<'t> {
         let Some((old, before)) = old else { return self.insert(new) };
         let mut value = Vec::with_capacity(before.len() + 32);
         new.encode(&mut value);
-        if value == before {
+        if field::same(&value, before) {
             return;
         }
         self.put_record(new, &value);

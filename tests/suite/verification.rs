@@ -147,7 +147,7 @@ fn malformed_json_text_is_a_warning() {
 #[test]
 fn a_store_of_another_format_is_refused_and_not_changed() {
     let (_dir, store) = small().copy();
-    damage(&store, "meta", |raw, txn| raw.put(txn, b"format", &2u64.to_be_bytes()).unwrap());
+    damage(&store, "meta", |raw, txn| raw.put(txn, b"format", &3u64.to_be_bytes()).unwrap());
     let Err(Error::Incompatible(message)) = Tracker::open(&store) else { panic!("it was opened") };
     assert!(message.contains("format 3") && message.contains("format 2"), "{message}");
 }
