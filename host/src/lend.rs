@@ -4,6 +4,12 @@
 use std::path::Path;
 
 use heed::{Env, EnvFlags, EnvOpenOptions, RwTxn, WithoutTls};
+use wasmtime::component::__internal::{CanonicalAbiInfo, InstanceType, InterfaceType, LiftContext, wasmtime_environ};
+use wasmtime::component::{ComponentNamedList, ComponentType, Func, Lift, Lower, TypedFunc};
+use wasmtime_environ::component::StringEncoding;
+
+use crate::bindings::exports::galaxybrain::tracker::tracker::Error;
+use crate::lift::{Memory, Owned};
 
 /// Lends bytes for the lowering of a host function's result.
 ///
@@ -65,4 +71,67 @@ pub(crate) fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::R
     // from a file that only this user can write (the cache checks owner and
     // mode of directory and file) and that carries a SHA-256 of the code.
     unsafe { wasmtime::component::Component::deserialize(engine, code) }
+}
+
+/// A `result<T, error>` whose `T` is lifted by [`crate::lift`].
+pub(crate) struct Fast<T>(pub(crate) std::result::Result<T, Error>);
+
+type Derived<T> = std::result::Result<T, Error>;
+
+// SAFETY: everything is that of the type it stands for.
+unsafe impl<T: ComponentType> ComponentType for Fast<T> {
+    type Lower = <Derived<T> as ComponentType>::Lower;
+    const ABI: CanonicalAbiInfo = <Derived<T> as ComponentType>::ABI;
+
+    fn typecheck(ty: &InterfaceType, types: &InstanceType<'_>) -> wasmtime::Result<()> {
+        <Derived<T> as ComponentType>::typecheck(ty, types)
+    }
+}
+
+// SAFETY: reading by hand looks at linear memory within its bounds and nothing
+// else; it makes only plain values, so no resource can be forged.
+unsafe impl<T: Owned + Lift> Lift for Fast<T> {
+    fn linear_lift_from_flat(
+        cx: &mut LiftContext<'_>,
+        ty: InterfaceType,
+        src: &Self::Lower,
+    ) -> wasmtime::Result<Self> {
+        Ok(Fast(Derived::<T>::linear_lift_from_flat(cx, ty, src)?))
+    }
+
+    fn linear_lift_from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> wasmtime::Result<Self> {
+        // An error, or a component with strings of another kind.
+        if bytes[0] != 0 || cx.options().string_encoding != StringEncoding::Utf8 {
+            return Ok(Fast(Derived::<T>::linear_lift_from_memory(cx, ty, bytes)?));
+        }
+        // What is read counts against the same budget as what is derived.
+        let memory = cx.memory();
+        let mut spend = |bytes| cx.consume_fuel(bytes);
+        let value = T::read(&mut Memory::new(memory, &mut spend), &bytes[Self::ALIGN32 as usize..])?;
+        Ok(Fast(Ok(value)))
+    }
+}
+
+/// Checks that a function has the type with which [`call_fast`] calls it.
+pub(crate) fn check_fast<P, T>(func: &Func, store: impl wasmtime::AsContext) -> wasmtime::Result<()>
+where
+    P: ComponentNamedList + Lower,
+    T: Owned + Lift,
+{
+    func.typed::<P, (Fast<T>,)>(store).map(drop)
+}
+
+/// Calls an exported function whose result is lifted by hand.
+pub(crate) fn call_fast<S: 'static, P, T>(
+    func: &Func,
+    store: &mut wasmtime::Store<S>,
+    params: P,
+) -> wasmtime::Result<std::result::Result<T, Error>>
+where
+    P: ComponentNamedList + Lower,
+    T: Owned + Lift,
+{
+    // SAFETY: see `check_fast`.
+    let typed = unsafe { TypedFunc::<P, (Fast<T>,)>::new_unchecked(*func) };
+    Ok(typed.call(store, params)?.0.0)
 }

@@ -43,6 +43,7 @@ mod bindings;
 pub mod bench;
 mod component;
 mod lend;
+mod lift;
 pub mod migrate;
 pub mod store;
 pub mod track;

@@ -19,11 +19,11 @@ pub use error::Error;
 pub use options::{Clock, Options};
 pub use pages::Pages;
 
-use crate::bindings::exports::galaxybrain::tracker::tracker::{self as wit, Guest};
+use crate::bindings::exports::galaxybrain::tracker::tracker as wit;
 use crate::bindings::galaxybrain::tracker::store as wit_store;
 use crate::store::Explain;
 use crate::store::lmdb::EnvironmentStats;
-use session::{Session, Shared, State};
+use session::{Session, Shared};
 
 /// What every call returns.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -146,7 +146,9 @@ impl Tracker {
         if before == BatchState::None {
             self.batch = BatchState::Open;
         }
-        let begun = self.call("begin_batch", Deadline::Call, |guest, store| guest.call_begin_batch(store));
+        let begun = self.call("begin_batch", Deadline::Call, |session| {
+            session.bindings.galaxybrain_tracker_tracker().call_begin_batch(&mut session.store)
+        });
         if begun.is_err() && before == BatchState::None {
             self.batch = BatchState::None;
         }
@@ -163,7 +165,9 @@ impl Tracker {
             self.batch = BatchState::None;
             return Err(Error::BatchAborted);
         }
-        let ended = self.call("end_batch", Deadline::Bulk, |guest, store| guest.call_end_batch(store));
+        let ended = self.call("end_batch", Deadline::Bulk, |session| {
+            session.bindings.galaxybrain_tracker_tracker().call_end_batch(&mut session.store)
+        });
         self.batch = BatchState::None;
         ended
     }
@@ -177,7 +181,9 @@ impl Tracker {
         if std::mem::replace(&mut self.batch, BatchState::None) == BatchState::Aborted {
             return Ok(());
         }
-        self.call("abort_batch", Deadline::Call, |guest, store| guest.call_abort_batch(store))
+        self.call("abort_batch", Deadline::Call, |session| {
+            session.bindings.galaxybrain_tracker_tracker().call_abort_batch(&mut session.store)
+        })
     }
 
     fn session(&mut self) -> Result<&mut Session> {
@@ -203,7 +209,7 @@ impl Tracker {
         &mut self,
         function: &'static str,
         deadline: Deadline,
-        mut f: impl FnMut(&Guest, &mut wasmtime::Store<State>) -> wasmtime::Result<std::result::Result<T, wit::Error>>,
+        mut f: impl FnMut(&mut Session) -> wasmtime::Result<std::result::Result<T, wit::Error>>,
     ) -> Result<T> {
         let _span = tracing::debug_span!("call", function).entered();
         if self.batch == BatchState::Aborted {
@@ -213,7 +219,7 @@ impl Tracker {
         for attempt in 1.. {
             let session = self.session()?;
             let running = session.start(allowed);
-            let answer = f(session.bindings.galaxybrain_tracker_tracker(), &mut session.store);
+            let answer = f(session);
             drop(running);
             match answer {
                 Ok(Ok(value)) => {

@@ -7,6 +7,7 @@ use wasmtime::component::{Component, Instance, InstancePre, Linker, ResourceTabl
 use wasmtime::{Store, UpdateDeadline};
 
 use super::options::Clock;
+use super::typed::FastFuncs;
 use super::{Error, Result, ticker};
 use crate::bindings::TrackerComponent;
 use crate::bindings::wasi::clocks::wall_clock::Datetime;
@@ -64,6 +65,7 @@ pub(super) struct Session {
     pub(super) store: Store<State>,
     pub(super) instance: Instance,
     pub(super) bindings: TrackerComponent,
+    pub(super) fast: FastFuncs,
     /// Set by the first call that succeeds. Before it the component may have
     /// opened its tables and failed after that, and would do so twice.
     pub(super) ready: bool,
@@ -118,8 +120,9 @@ impl Session {
         let running = ticker::start(&mut store, shared.limits.call_deadline);
         let instance = shared.pre.instantiate(&mut store).map_err(Error::Trap)?;
         let bindings = TrackerComponent::new(&mut store, &instance).map_err(Error::Trap)?;
+        let fast = FastFuncs::new(&instance, &mut store).map_err(Error::Trap)?;
         drop(running);
-        Ok(Session { store, instance, bindings, ready: false })
+        Ok(Session { store, instance, bindings, fast, ready: false })
     }
 
     /// Starts the clock of a call.

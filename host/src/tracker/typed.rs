@@ -1,6 +1,10 @@
 //! The typed calls: one method for each function of `wit/tracker.wit`.
 
+use wasmtime::Store;
+use wasmtime::component::{Func, Instance};
+
 use super::{Deadline, Result, Tracker};
+use crate::lend;
 use crate::types::*;
 
 macro_rules! typed {
@@ -14,12 +18,58 @@ macro_rules! typed {
                 /// See [`crate::Error`].
                 #[allow(clippy::too_many_arguments, reason = "the parameters are those of the reference")]
                 pub fn $name(&mut self, $($arg: $type),*) -> Result<$result> {
-                    self.call(stringify!($name), Deadline::$deadline, |guest, store| guest.$call(store, $($arg),*))
+                    self.call(stringify!($name), Deadline::$deadline, |session| {
+                        session.bindings.galaxybrain_tracker_tracker().$call(&mut session.store, $($arg),*)
+                    })
                 }
             )+
         }
     };
 }
+
+/// Functions whose records are lifted by hand: see [`crate::lift`].
+macro_rules! fast {
+    ($($(#[$doc:meta])* $name:ident = $export:literal($($arg:ident: $type:ty),*) -> $result:ty;)+) => {
+        /// The exported functions.
+        pub(super) struct FastFuncs {
+            $($name: Func,)+
+        }
+
+        impl FastFuncs {
+            /// Looks the functions up and checks their types.
+            pub(super) fn new<S>(instance: &Instance, mut store: &mut Store<S>) -> wasmtime::Result<Self> {
+                let Some(interface) = instance.get_export_index(&mut store, None, INTERFACE) else {
+                    wasmtime::bail!("the component does not export {INTERFACE}");
+                };
+                $(let $name = {
+                    let index = instance.get_export_index(&mut store, Some(&interface), $export);
+                    let func = index.and_then(|index| instance.get_func(&mut store, index));
+                    let Some(func) = func else { wasmtime::bail!("the component does not export {}", $export) };
+                    lend::check_fast::<($($type,)*), $result>(&func, &store)?;
+                    func
+                };)+
+                Ok(FastFuncs { $($name),+ })
+            }
+        }
+
+        impl Tracker {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                ///
+                /// See [`crate::Error`].
+                pub fn $name(&mut self, $($arg: $type),*) -> Result<$result> {
+                    self.call(stringify!($name), Deadline::Call, |session| {
+                        lend::call_fast::<_, ($($type,)*), $result>(&session.fast.$name, &mut session.store, ($($arg,)*))
+                    })
+                }
+            )+
+        }
+    };
+}
+
+const INTERFACE: &str = "galaxybrain:tracker/tracker@0.1.0";
 
 typed! {
     /// True if the file is not in the store, was modified later than recorded,
@@ -34,15 +84,6 @@ typed! {
 
     /// True if the file is in the store and has no vector.
     Call needs_embed = call_needs_embed(path: &str) -> bool;
-
-    /// The file with this path.
-    Call get_file = call_get_file(path: &str) -> Option<FileRecord>;
-
-    /// The files with these paths, in the order asked.
-    Call get_files = call_get_files(paths: &[String]) -> Vec<Option<FileRecord>>;
-
-    /// The file with this key hash; of several the one whose path is first.
-    Call get_file_by_key = call_get_file_by_key(key_hash: u64) -> Option<FileRecord>;
 
     /// Inserts or updates a file and sets its indexed-at to now. An update keeps the vector.
     /// `invalid-argument` if mtime is not a number.
@@ -61,24 +102,15 @@ typed! {
     /// Sets the vector of every file with this key hash. True if there is one.
     Call update_file_vector = call_update_file_vector(key_hash: u64, vector_offset: i64, vector_length: i64) -> bool;
 
-    /// All files by path.
-    Call list_files = call_list_files(after: Option<&Cursor>, limit: u32) -> FilePage;
-
     /// The paths of the files that are `root` or lie under it, in order; the
     /// root `""` is everything.
     Call list_paths = call_list_paths(root: &str, after: Option<&Cursor>, limit: u32) -> PathPage;
-
-    /// The files that have the context among theirs, by path.
-    Call list_files_by_context = call_list_files_by_context(context: &str, after: Option<&Cursor>, limit: u32) -> FilePage;
 
     /// How many files there are.
     Call file_count = call_file_count() -> u64;
 
     /// How many files have a vector.
     Call embedded_file_count = call_embedded_file_count() -> u64;
-
-    /// The files indexed last, newest first.
-    Call get_recent_files = call_get_recent_files(limit: u32) -> Vec<FileRecord>;
 
     /// How often each context occurs in files, by context. A context that a
     /// file lists twice counts twice.
@@ -95,14 +127,8 @@ typed! {
     /// Returns the key hash of the record that is there now.
     Call import_team_file = call_import_team_file(path: &str, size: Option<i64>, indexed_at: Option<f64>, detected_contexts: &[String], key_hash: u64) -> u64;
 
-    /// The symbols of a file by id.
-    Call get_symbols = call_get_symbols(path: &str) -> Vec<SymbolRecord>;
-
     /// The key hashes of the symbols of a file, in the order of `get-symbols`.
     Call get_symbol_keys = call_get_symbol_keys(path: &str) -> Vec<u64>;
-
-    /// The symbol with this key hash; of several the one with the lowest id.
-    Call get_symbol_by_key = call_get_symbol_by_key(key_hash: u64) -> Option<SymbolRecord>;
 
     /// Inserts a symbol, or updates the one of the same file, name, kind and
     /// line-start, which keeps its id and vector. Returns the id.
@@ -128,10 +154,6 @@ typed! {
     /// How many symbols have a vector.
     Call embedded_symbol_count = call_embedded_symbol_count() -> u64;
 
-    /// All symbols by name, file and id. With a filter those whose name
-    /// contains it, ASCII letters compared without case; `""` is no filter.
-    Call list_all_symbols = call_list_all_symbols(name_filter: Option<&str>, after: Option<&Cursor>, limit: u32) -> SymbolPage;
-
     /// The symbols of the files indexed last: by the file's indexed-at, newest
     /// first, then by id, highest first. Symbols of files not in the store are left out.
     Call get_recent_symbols = call_get_recent_symbols(limit: u32) -> Vec<RecentSymbol>;
@@ -142,9 +164,6 @@ typed! {
 
     /// The kinds of `get-insight-stats`.
     Call list_available_insights = call_list_available_insights() -> Vec<String>;
-
-    /// The symbols of exactly this kind, which may be any, by file, line-start and id.
-    Call list_insights_by_type = call_list_insights_by_type(insight_type: &str, after: Option<&Cursor>, limit: u32) -> SymbolPage;
 
     /// Sums over all vectors that a record points to.
     Call live_vector_stats = call_live_vector_stats() -> VectorStats;
@@ -191,28 +210,11 @@ typed! {
     /// `key-conflict` if another memory has the key hash.
     Call upsert_memory = call_upsert_memory(id: &str, task: Option<&str>, insights: &[String], context: &[String], symbol_keys: &[u64], text: &str, tags: &[String], blob_offset: i64, blob_length: i64, key_hash: u64, owner_id: Option<&str>, is_team: bool) -> ();
 
-    /// The memory with this id.
-    Call get_memory = call_get_memory(memory_id: &str) -> Option<MemoryRecord>;
-
-    /// The memory with this key hash.
-    Call get_memory_by_key = call_get_memory_by_key(key_hash: u64) -> Option<MemoryRecord>;
-
-    /// The memories that have the task and all of the contexts, insights and
-    /// tags, newest first. An empty task or list is no condition. Vectors are
-    /// left out of the records.
-    Call query_memories = call_query_memories(task: Option<&str>, context_filter: &[String], insight_filter: &[String], tags: &[String], limit: u32, offset: u32) -> Vec<MemoryRecord>;
-
     /// Deletes a memory. True if there was one.
     Call delete_memory = call_delete_memory(memory_id: &str) -> bool;
 
     /// How many memories there are.
     Call memory_count = call_memory_count() -> u64;
-
-    /// All memories, newest first. Vectors are left out of the records.
-    Call list_memories = call_list_memories(after: Option<&Cursor>, limit: u32) -> MemoryPage;
-
-    /// The memories created last, newest first, with their vectors.
-    Call get_recent_memories = call_get_recent_memories(limit: u32) -> Vec<MemoryRecord>;
 
     /// Sets the vector of the memory with this key hash. True if there is one.
     Call update_memory_vector = call_update_memory_vector(key_hash: u64, vector_offset: i64, vector_length: i64) -> bool;
@@ -379,4 +381,54 @@ typed! {
     /// counters that lag behind the ids. Returns the number of records read.
     /// Records that cannot be decoded are passed over; `verify` names them.
     Bulk reindex = call_reindex() -> u64;
+}
+
+fast! {
+    /// The file with this path.
+    get_file = "get-file"(path: &str) -> Option<FileRecord>;
+
+    /// The files with these paths, in the order asked.
+    get_files = "get-files"(paths: &[String]) -> Vec<Option<FileRecord>>;
+
+    /// The file with this key hash; of several the one whose path is first.
+    get_file_by_key = "get-file-by-key"(key_hash: u64) -> Option<FileRecord>;
+
+    /// All files by path.
+    list_files = "list-files"(after: Option<&Cursor>, limit: u32) -> FilePage;
+
+    /// The files that have the context among theirs, by path.
+    list_files_by_context = "list-files-by-context"(context: &str, after: Option<&Cursor>, limit: u32) -> FilePage;
+
+    /// The files indexed last, newest first.
+    get_recent_files = "get-recent-files"(limit: u32) -> Vec<FileRecord>;
+
+    /// The symbols of a file by id.
+    get_symbols = "get-symbols"(path: &str) -> Vec<SymbolRecord>;
+
+    /// The symbol with this key hash; of several the one with the lowest id.
+    get_symbol_by_key = "get-symbol-by-key"(key_hash: u64) -> Option<SymbolRecord>;
+
+    /// All symbols by name, file and id. With a filter those whose name
+    /// contains it, ASCII letters compared without case; `""` is no filter.
+    list_all_symbols = "list-all-symbols"(name_filter: Option<&str>, after: Option<&Cursor>, limit: u32) -> SymbolPage;
+
+    /// The symbols of exactly this kind, which may be any, by file, line-start and id.
+    list_insights_by_type = "list-insights-by-type"(insight_type: &str, after: Option<&Cursor>, limit: u32) -> SymbolPage;
+
+    /// The memory with this id.
+    get_memory = "get-memory"(memory_id: &str) -> Option<MemoryRecord>;
+
+    /// The memory with this key hash.
+    get_memory_by_key = "get-memory-by-key"(key_hash: u64) -> Option<MemoryRecord>;
+
+    /// The memories that have the task and all of the contexts, insights and
+    /// tags, newest first. An empty task or list is no condition. Vectors are
+    /// left out of the records.
+    query_memories = "query-memories"(task: Option<&str>, context_filter: &[String], insight_filter: &[String], tags: &[String], limit: u32, offset: u32) -> Vec<MemoryRecord>;
+
+    /// All memories, newest first. Vectors are left out of the records.
+    list_memories = "list-memories"(after: Option<&Cursor>, limit: u32) -> MemoryPage;
+
+    /// The memories created last, newest first, with their vectors.
+    get_recent_memories = "get-recent-memories"(limit: u32) -> Vec<MemoryRecord>;
 }
