@@ -96,20 +96,6 @@ pub fn read_map_len(input: &mut &[u8]) -> Option<usize> {
     })
 }
 
-/// Tells whether two byte strings are equal, eight bytes at a time: for lengths
-/// that the compiler does not know, `==` is a call of a function that compares
-/// byte by byte here.
-#[inline]
-pub fn same(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    let (a, a_rest) = a.as_chunks::<8>();
-    let (b, b_rest) = b.as_chunks::<8>();
-    a.iter().zip(b).all(|(a, b)| u64::from_le_bytes(*a) == u64::from_le_bytes(*b))
-        && a_rest.iter().zip(b_rest).all(|(a, b)| a == b)
-}
-
 /// Takes a field's name off the front of `input` if it is there.
 #[inline(always)]
 pub fn read_name(input: &mut &[u8], name: &str) -> bool {

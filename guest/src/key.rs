@@ -24,7 +24,11 @@
 //! Cutting loses the order among keys that share their first 494 bytes;
 //! `scan.rs` restores it when it reads.
 
+use std::cmp::Ordering;
+
 use sha2::{Digest, Sha256};
+
+use crate::bytes;
 
 /// The longest physical key.
 pub const MAX_PHYSICAL: usize = 511;
@@ -34,8 +38,28 @@ const CUT_MARK: u8 = 0xFF;
 const HASH: usize = MAX_PHYSICAL - KEPT - 1;
 
 /// Builds logical keys from parts.
-#[derive(Default, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Default, Clone, Debug)]
 pub struct Key(Vec<u8>);
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        bytes::same(&self.0, &other.0)
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Key) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Key) -> Ordering {
+        bytes::compare(&self.0, &other.0)
+    }
+}
 
 impl Key {
     /// An empty key, to be filled.

@@ -40,6 +40,7 @@ use bindings::wasi::clocks::wall_clock;
 
 #[cfg(target_arch = "wasm32")]
 mod alloc;
+mod bytes;
 mod checkpoints;
 mod conventions;
 mod error;

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use hashbrown::HashTable;
 
-use crate::field::same;
+use crate::bytes::same;
 use crate::table::{Role, Table};
 
 const PUT: u8 = 0;

@@ -8,8 +8,8 @@ pub use by_name::{contains_ignoring_ascii_case, list_all};
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
+use crate::bytes;
 use crate::error::Result;
-use crate::field;
 use crate::files::TIME;
 use crate::index::{LINE_MEMBER, Sink, Tally, VectorKind, group};
 use crate::key::{self, Key};
@@ -205,8 +205,8 @@ fn replace_in_order(
 ) -> Result<Option<Vec<u64>>> {
     let same = |(old, new): (&Symbol, &SymbolUpsert)| {
         old.line_start == new.line_start
-            && field::same(old.name.as_bytes(), new.name.as_bytes())
-            && field::same(old.kind.as_bytes(), new.kind.as_bytes())
+            && bytes::same(old.name.as_bytes(), new.name.as_bytes())
+            && bytes::same(old.kind.as_bytes(), new.kind.as_bytes())
     };
     if !symbols.is_sorted_by(|a, b| a.line_start < b.line_start) {
         return Ok(None);

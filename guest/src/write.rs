@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::bytes;
 use crate::error::Result;
-use crate::field;
 use crate::index::{self, Fact, Facts, Sink, Tally};
 use crate::key::{self, Key};
 use crate::pending::Pending;
@@ -39,7 +39,9 @@ struct Net {
 /// Sorts the changes and passes the net ones on, key by key. What was added and
 /// removed again is not among them.
 fn net<K: Ord>(mut changes: Vec<Change<K>>) -> Vec<(Table, K, Net)> {
-    changes.sort_by(|a, b| (a.table, &a.key, &a.item).cmp(&(b.table, &b.key, &b.item)));
+    changes.sort_by(|a, b| {
+        (a.table, &a.key).cmp(&(b.table, &b.key)).then_with(|| bytes::compare(&a.item, &b.item))
+    });
     let mut all: Vec<(Table, K, Net)> = Vec::with_capacity(changes.len());
     let mut changes = changes.into_iter().peekable();
     while let Some(Change { table, key, item, added }) = changes.next() {
@@ -193,7 +195,7 @@ impl<'t> Writer<'t> {
         let Some((old, before)) = old else { return self.insert(new) };
         let mut value = Vec::with_capacity(before.len() + 32);
         new.encode(&mut value);
-        if field::same(&value, before) {
+        if bytes::same(&value, before) {
             return;
         }
         self.put_record(new, &value);

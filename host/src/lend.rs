@@ -56,6 +56,22 @@ pub(crate) fn resize(env: &Env<WithoutTls>, size: usize) -> heed::Result<()> {
     unsafe { env.resize(size) }
 }
 
+/// Gives the pages of the map that are in memory back to the system. Only for
+/// [`crate::store::lmdb`], which keeps the map from being resized meanwhile.
+#[cfg(unix)]
+pub(crate) fn release_pages(env: &Env<WithoutTls>) {
+    let info = env.info();
+    // SAFETY: the map is a shared, read-only mapping of the data file, so that
+    // a page that is given back is read again from the file or its cache when
+    // it is needed. The caller holds a pass of the gate, so the map is there.
+    unsafe {
+        libc::madvise(info.map_addr, info.map_size, libc::MADV_DONTNEED);
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn release_pages(_env: &Env<WithoutTls>) {}
+
 /// Begins a write transaction that owns its environment.
 pub(crate) fn static_write_txn(env: &Env<WithoutTls>) -> heed::Result<RwTxn<'static>> {
     let txn = env.write_txn()?;

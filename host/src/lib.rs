@@ -72,6 +72,14 @@ pub mod types {
     ];
 }
 
+/// The most memory that this process has had, in bytes, mapped files included;
+/// none where the system does not tell.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
 pub use component::{CodeCache, ComponentError, ComponentSource, TRACKER_WASM, engine_config};
 pub use store::lmdb::{Durability, EnvironmentStats, OpenError, TableStats};
 pub use store::{Explain, Limits, TableUse};

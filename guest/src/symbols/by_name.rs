@@ -6,6 +6,7 @@
 //! keeps of their symbols those that come first.
 
 use super::fetch;
+use crate::bytes;
 use crate::error::Result;
 use crate::key::{self, Key};
 use crate::record::{self, Record};
@@ -123,7 +124,8 @@ fn collect(
     let mut passed = false;
     let mut ids = Vec::new();
     while let Some(entry) = scan.next()? {
-        if !entry.key.starts_with(&name) || name.is_empty() {
+        let known = entry.key.split_at_checked(name.len()).is_some_and(|(start, _)| bytes::same(start, &name));
+        if !known || name.is_empty() {
             let end = entry.key.iter().position(|&b| b == 0).ok_or_else(|| record::corrupt(INDEX, entry.physical))? + 1;
             passed = filter.is_none_or(|filter| passes(&entry.key[..end], filter));
             if passed && ids.len() >= wanted {

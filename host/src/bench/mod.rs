@@ -123,13 +123,6 @@ pub fn prepare(
     Ok(Peers { subjects, samples, store, lmdb })
 }
 
-/// The most memory that this process has had, in bytes, mapped files included; none where the system does not tell.
-pub fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
-}
-
 impl Bench<'_> {
     /// Measures everything and returns the rows.
     ///

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use tracker_host::bench::{Bench, Effort, Line, Source, peak_memory, plot};
+use tracker_host::bench::{Bench, Effort, Line, Source, plot};
+use tracker_host::peak_memory;
 
 use super::{Exit, Output};
 

@@ -9,6 +9,7 @@
 //! Rows that the typed schema cannot hold are written to `<store>.rejects.jsonl`
 //! and counted in the summary.
 
+mod chunks;
 mod error;
 mod read;
 mod rejects;
@@ -23,12 +24,11 @@ pub use error::MigrateError;
 
 use crate::types::{CounterRow, ROW_KINDS, Row, RowKind};
 use crate::{Options, Tracker};
-use read::{SqlRow, convert, row_kind};
+use chunks::{Chunks, chunks};
+use read::row_kind;
 use rejects::Rejects;
 use source::{Source, TABLES, Tolerance};
 
-/// Rows a call. A call costs little; the limit keeps memory bounded.
-const ROWS_PER_CALL: usize = 2_000;
 /// Rows a transaction.
 const ROWS_PER_BATCH: usize = 10_000;
 
@@ -110,6 +110,8 @@ pub struct Summary {
     pub sequences: BTreeMap<String, u64>,
     /// The rejects file, if there are rejects.
     pub rejects_file: Option<PathBuf>,
+    /// The most memory that this process has had, in bytes; none where the system does not tell.
+    pub peak_memory: Option<u64>,
 }
 
 impl Summary {
@@ -224,7 +226,7 @@ impl<'a> Migration<'a> {
         }
         let fresh = !self.target_path.exists();
         let (mut tracker, state) = self.open_target(&fingerprint)?;
-        let source = match self.back_up(source, state.is_some()) {
+        let mut source = match self.back_up(source, state.is_some()) {
             Ok(source) => source,
             Err(error) => {
                 drop(tracker);
@@ -242,12 +244,12 @@ impl<'a> Migration<'a> {
             ..State::default()
         });
         let mut rejects = Rejects::resume(&self.rejects, state.rejects_length)?;
-        self.copy(&source, &mut tracker, &mut state, &mut rejects)?;
+        self.copy(&mut source, &mut tracker, &mut state, &mut rejects)?;
         let sequences = self.copy_sequences(&source, &mut tracker)?;
-        let tables = self.compare(&source, &mut tracker, &state)?;
+        let tables = self.compare(&mut source, &mut tracker, &state)?;
         tracker.set_import_state(None)?;
         let rejects_file = rejects.path().map(Path::to_owned);
-        Ok(Summary { backup: self.backup, tables, sequences, rejects_file })
+        Ok(Summary { backup: self.backup, tables, sequences, rejects_file, peak_memory: crate::peak_memory() })
     }
 
     /// Opens the target and finds out where to begin.
@@ -301,7 +303,13 @@ impl<'a> Migration<'a> {
 
     // Copying
 
-    fn copy(&mut self, source: &Source, tracker: &mut Tracker, state: &mut State, rejects: &mut Rejects) -> Result<()> {
+    fn copy(
+        &mut self,
+        source: &mut Source,
+        tracker: &mut Tracker,
+        state: &mut State,
+        rejects: &mut Rejects,
+    ) -> Result<()> {
         note(tracker, state)?;
         let first = source::TableSpec::position(&state.table).unwrap_or(0);
         for (table, spec) in TABLES.iter().enumerate().skip(first) {
@@ -309,7 +317,10 @@ impl<'a> Migration<'a> {
                 (state.table, state.rowid) = (spec.name.to_owned(), None);
             }
             (self.progress)(Progress::Copying { table: spec.name, rows: source.count(table)? });
-            while self.copy_batch(source, table, tracker, state, rejects)? {}
+            chunks(source, table, state.rowid, |chunks| {
+                while self.copy_batch(chunks, tracker, state, rejects)? {}
+                Ok(())
+            })?;
             (self.progress)(Progress::Done);
         }
         Ok(())
@@ -318,52 +329,35 @@ impl<'a> Migration<'a> {
     /// Copies rows in one transaction. False if there are no more.
     fn copy_batch(
         &mut self,
-        source: &Source,
-        table: usize,
+        chunks: &mut Chunks<'_>,
         tracker: &mut Tracker,
         state: &mut State,
         rejects: &mut Rejects,
     ) -> Result<bool> {
-        let Some(columns) = source.columns(table) else { return Ok(false) };
-        let name = TABLES[table].name;
-        let sql = format!("SELECT rowid, {columns} FROM {name} WHERE rowid > ?1 OR ?1 IS NULL ORDER BY rowid LIMIT ?2");
-        let mut statement = source.connection.prepare_cached(&sql).map_err(|e| source.error(e))?;
-        let mut rows =
-            statement.query(rusqlite::params![state.rowid, ROWS_PER_BATCH as i64]).map_err(|e| source.error(e))?;
         let mut batch = tracker.batch()?;
-        let mut waiting: Vec<Row> = Vec::with_capacity(ROWS_PER_CALL);
         let mut taken = 0;
-        while let Some(row) = rows.next().map_err(|e| source.error(e))? {
-            let row = SqlRow::new(row, table);
-            match convert(&row) {
-                Ok(Row::Pattern(mut pattern)) => {
-                    pattern.matched_files = matched_files(source, pattern.key_hash)?;
-                    waiting.push(Row::Pattern(pattern));
-                }
-                Ok(row) => waiting.push(row),
-                Err(reason) => {
-                    rejects.add(name, row.rowid(), &reason.0)?;
-                    *state.rejected.entry(name.to_owned()).or_default().entry(reason.0).or_default() += 1;
-                }
+        let more = loop {
+            let Some(chunk) = chunks.next() else { break false };
+            let chunk = chunk?;
+            batch.import_rows(&chunk.rows)?;
+            (self.progress)(Progress::Advanced(chunk.rows.len() as u64));
+            taken += chunk.rows.len() + chunk.rejected.len();
+            for (rowid, reason) in chunk.rejected {
+                rejects.add(&state.table, rowid, &reason)?;
+                *state.rejected.entry(state.table.clone()).or_default().entry(reason).or_default() += 1;
             }
-            state.rowid = Some(row.rowid());
-            taken += 1;
-            if waiting.len() == ROWS_PER_CALL {
-                batch.import_rows(&waiting)?;
-                (self.progress)(Progress::Advanced(waiting.len() as u64));
-                waiting.clear();
-                self.check_interrupted()?;
+            state.rowid = Some(chunk.last);
+            self.check_interrupted()?;
+            if taken >= ROWS_PER_BATCH {
+                break true;
             }
-        }
-        if !waiting.is_empty() {
-            batch.import_rows(&waiting)?;
-            (self.progress)(Progress::Advanced(waiting.len() as u64));
-        }
+        };
         state.rejects_length = rejects.flush()?;
         note(&mut batch, state)?;
         batch.commit()?;
+        tracker.release_pages();
         self.check_interrupted()?;
-        Ok(taken == ROWS_PER_BATCH)
+        Ok(more)
     }
 
     fn copy_sequences(&mut self, source: &Source, tracker: &mut Tracker) -> Result<BTreeMap<String, u64>> {
@@ -380,7 +374,7 @@ impl<'a> Migration<'a> {
     // Comparing
 
     /// Reads every row of the source again and compares it with what the component answers.
-    fn compare(&mut self, source: &Source, tracker: &mut Tracker, state: &State) -> Result<Vec<TableSummary>> {
+    fn compare(&mut self, source: &mut Source, tracker: &mut Tracker, state: &State) -> Result<Vec<TableSummary>> {
         let mut tables = Vec::with_capacity(TABLES.len());
         for (table, spec) in TABLES.iter().enumerate() {
             let source_rows = source.count(table)?;
@@ -399,60 +393,28 @@ impl<'a> Migration<'a> {
         Ok(tables)
     }
 
-    fn compare_table(&mut self, source: &Source, table: usize, tracker: &mut Tracker) -> Result<()> {
-        let Some(columns) = source.columns(table) else { return Ok(()) };
-        let sql = format!("SELECT rowid, {columns} FROM {} ORDER BY rowid", TABLES[table].name);
-        let mut statement = source.connection.prepare(&sql).map_err(|e| source.error(e))?;
-        let mut rows = statement.query([]).map_err(|e| source.error(e))?;
-        let mut waiting: Vec<Row> = Vec::with_capacity(ROWS_PER_CALL);
-        loop {
-            let row = rows.next().map_err(|e| source.error(e))?;
-            let ended = row.is_none();
-            match row.map(|row| convert(&SqlRow::new(row, table))) {
-                Some(Ok(Row::Pattern(mut pattern))) => {
-                    pattern.matched_files = matched_files(source, pattern.key_hash)?;
-                    waiting.push(Row::Pattern(pattern));
-                }
-                Some(Ok(row)) => waiting.push(row),
-                // Rejected, or the end.
-                Some(Err(_)) | None => {}
-            }
-            if waiting.len() == ROWS_PER_CALL || ended {
-                let found = tracker.find_rows(&waiting)?;
-                for (given, found) in waiting.iter().zip(found) {
+    fn compare_table(&mut self, source: &mut Source, table: usize, tracker: &mut Tracker) -> Result<()> {
+        let mut compared = 0;
+        chunks(source, table, None, |chunks| {
+            for chunk in chunks {
+                let given = chunk?.rows;
+                let found = tracker.find_rows(&given)?;
+                for (given, found) in given.iter().zip(&found) {
                     if Some(given) != found.as_ref() {
                         return Err(MigrateError::Validation(format!("{given:?} came back as {found:?}")));
                     }
                 }
-                (self.progress)(Progress::Advanced(waiting.len() as u64));
-                waiting.clear();
+                (self.progress)(Progress::Advanced(given.len() as u64));
+                compared += given.len();
+                if compared >= ROWS_PER_BATCH {
+                    tracker.release_pages();
+                    compared = 0;
+                }
                 self.check_interrupted()?;
             }
-            if ended {
-                return Ok(());
-            }
-        }
+            Ok(())
+        })
     }
-}
-
-/// The files of a pattern in byte order; those that are no text are rejected with their own rows.
-fn matched_files(source: &Source, key_hash: u64) -> Result<Vec<String>> {
-    let Some(links) =
-        source::TableSpec::position("pattern_cache_files").filter(|links| source.columns(*links).is_some())
-    else {
-        return Ok(Vec::new());
-    };
-    let sql = "SELECT rowid, pattern_key_hash, file_path FROM pattern_cache_files WHERE pattern_key_hash = ?1";
-    let mut statement = source.connection.prepare_cached(sql).map_err(|e| source.error(e))?;
-    let mut rows = statement.query([key_hash.cast_signed()]).map_err(|e| source.error(e))?;
-    let mut files = Vec::new();
-    while let Some(row) = rows.next().map_err(|e| source.error(e))? {
-        if let Ok(Row::PatternLink(link)) = convert(&SqlRow::new(row, links)) {
-            files.push(link.file_path);
-        }
-    }
-    files.sort_unstable();
-    Ok(files)
 }
 
 fn note(tracker: &mut Tracker, state: &State) -> Result<()> {

@@ -107,6 +107,13 @@ impl Tracker {
         Ok(self.shared.environment.stats()?)
     }
 
+    /// Gives the pages of the store that are mapped into memory back to the
+    /// system, where they stay cached. For bulk work, whose process would
+    /// otherwise seem to hold all that it has touched.
+    pub fn release_pages(&self) {
+        self.shared.environment.release_pages();
+    }
+
     /// Starts or stops counting what calls do in the store.
     pub fn set_explain(&mut self, on: bool) {
         self.explain = on;

@@ -131,6 +131,14 @@ impl Environment {
         &self.shared.path
     }
 
+    /// Gives the pages of the map that are in memory back to the system, where
+    /// they stay cached. For bulk work, whose process would otherwise seem to
+    /// hold all that it has touched.
+    pub fn release_pages(&self) {
+        let _pass = self.shared.gate.enter();
+        lend::release_pages(&self.shared.env);
+    }
+
     /// Figures of the environment and its tables.
     ///
     /// # Errors
