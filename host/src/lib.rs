@@ -72,11 +72,21 @@ pub mod types {
     ];
 }
 
+/// The memory that this process has to itself, in bytes; none where the system
+/// does not tell. Mapped files are not in it.
+pub fn private_memory() -> Option<u64> {
+    memory("RssAnon:")
+}
+
 /// The most memory that this process has had, in bytes, mapped files included;
 /// none where the system does not tell.
 pub fn peak_memory() -> Option<u64> {
+    memory("VmHWM:")
+}
+
+fn memory(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 

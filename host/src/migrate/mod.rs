@@ -82,6 +82,7 @@ pub struct Migration<'a> {
     rejects: PathBuf,
     progress: Box<dyn FnMut(Progress<'_>) + 'a>,
     interrupted: Box<dyn Fn() -> bool + 'a>,
+    peak_memory: Option<u64>,
 }
 
 /// What was migrated of a table.
@@ -110,7 +111,10 @@ pub struct Summary {
     pub sequences: BTreeMap<String, u64>,
     /// The rejects file, if there are rejects.
     pub rejects_file: Option<PathBuf>,
-    /// The most memory that this process has had, in bytes; none where the system does not tell.
+    /// The most memory that this process has had to itself, in bytes, looked at
+    /// before each commit; none where the system does not tell. Pages of the
+    /// store that are mapped are not in it: the system takes them back when it
+    /// needs them.
     pub peak_memory: Option<u64>,
 }
 
@@ -160,6 +164,7 @@ impl<'a> Migration<'a> {
             rejects: rejects.into(),
             progress: Box::new(|_| {}),
             interrupted: Box::new(|| false),
+            peak_memory: None,
         }
     }
 
@@ -249,7 +254,7 @@ impl<'a> Migration<'a> {
         let tables = self.compare(&mut source, &mut tracker, &state)?;
         tracker.set_import_state(None)?;
         let rejects_file = rejects.path().map(Path::to_owned);
-        Ok(Summary { backup: self.backup, tables, sequences, rejects_file, peak_memory: crate::peak_memory() })
+        Ok(Summary { backup: self.backup, tables, sequences, rejects_file, peak_memory: self.peak_memory })
     }
 
     /// Opens the target and finds out where to begin.
@@ -354,6 +359,7 @@ impl<'a> Migration<'a> {
         };
         state.rejects_length = rejects.flush()?;
         note(&mut batch, state)?;
+        self.peak_memory = self.peak_memory.max(crate::private_memory());
         batch.commit()?;
         tracker.release_pages();
         self.check_interrupted()?;
@@ -408,6 +414,7 @@ impl<'a> Migration<'a> {
                 compared += given.len();
                 if compared >= ROWS_PER_BATCH {
                     tracker.release_pages();
+                    self.peak_memory = self.peak_memory.max(crate::private_memory());
                     compared = 0;
                 }
                 self.check_interrupted()?;
