@@ -2,7 +2,6 @@
 
 mod by_name;
 
-
 pub use by_name::{contains_ignoring_ascii_case, list_all};
 
 use hashbrown::HashMap;

@@ -39,9 +39,7 @@ struct Net {
 /// Sorts the changes and passes the net ones on, key by key. What was added and
 /// removed again is not among them.
 fn net<K: Ord>(mut changes: Vec<Change<K>>) -> Vec<(Table, K, Net)> {
-    changes.sort_by(|a, b| {
-        (a.table, &a.key).cmp(&(b.table, &b.key)).then_with(|| bytes::compare(&a.item, &b.item))
-    });
+    changes.sort_by(|a, b| (a.table, &a.key).cmp(&(b.table, &b.key)).then_with(|| bytes::compare(&a.item, &b.item)));
     let mut all: Vec<(Table, K, Net)> = Vec::with_capacity(changes.len());
     let mut changes = changes.into_iter().peekable();
     while let Some(Change { table, key, item, added }) = changes.next() {

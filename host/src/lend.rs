@@ -107,11 +107,7 @@ unsafe impl<T: ComponentType> ComponentType for Fast<T> {
 // SAFETY: reading by hand looks at linear memory within its bounds and nothing
 // else; it makes only plain values, so no resource can be forged.
 unsafe impl<T: Owned + Lift> Lift for Fast<T> {
-    fn linear_lift_from_flat(
-        cx: &mut LiftContext<'_>,
-        ty: InterfaceType,
-        src: &Self::Lower,
-    ) -> wasmtime::Result<Self> {
+    fn linear_lift_from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &Self::Lower) -> wasmtime::Result<Self> {
         Ok(Fast(Derived::<T>::linear_lift_from_flat(cx, ty, src)?))
     }
 

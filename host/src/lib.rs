@@ -37,10 +37,10 @@
 
 #![deny(missing_docs)]
 
-#[allow(missing_docs, clippy::all, clippy::unwrap_used, clippy::expect_used)]
-mod bindings;
 #[cfg(feature = "bench")]
 pub mod bench;
+#[allow(missing_docs, clippy::all, clippy::unwrap_used, clippy::expect_used)]
+mod bindings;
 mod component;
 mod lend;
 mod lift;

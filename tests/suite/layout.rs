@@ -134,7 +134,9 @@ fn indexes_are_as_the_design_lists_them() {
         if !short(&field(&value, "file_path")) || name.contains(['\0', '\u{1}']) || name.len() > 200 {
             continue;
         }
-        let key = [name.as_bytes(), b"\0", kind.as_bytes(), b"\0", path.as_bytes(), b"\0", &id].concat();
+        // FNV-1a of the path.
+        let hash = path.bytes().fold(0xcbf29ce484222325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100000001b3));
+        let key = [name.as_bytes(), b"\0", kind.as_bytes(), b"\0", &hash.to_be_bytes(), &id].concat();
         assert_eq!(by_name[has(&by_name, &key).unwrap()].1, id);
         let ids = &by_file[has(&by_file, path.as_bytes()).unwrap()].1;
         let ids = rmpv::decode::read_value(&mut ids.as_slice()).unwrap();

@@ -13,6 +13,8 @@ mod keys;
 mod layout;
 mod migration;
 mod paging;
+#[cfg(feature = "bench")]
+mod peers;
 mod records;
 mod robustness;
 mod support;

@@ -84,7 +84,9 @@ pub fn list_all(name_filter: Option<&str>, after: Option<&[u8]>, limit: u32) -> 
             let (ids, rest) = collect(view, start, filter, limit - items.len())?;
             for ids in ids.chunks(FETCHED) {
                 items.extend(fetch(view, ids.to_vec(), |symbol| symbol.into_row())?.into_iter().filter(|symbol| {
-                    after.as_ref().is_none_or(|(name, path, id)| place(symbol) > (name.as_bytes(), path.as_bytes(), *id))
+                    after
+                        .as_ref()
+                        .is_none_or(|(name, path, id)| place(symbol) > (name.as_bytes(), path.as_bytes(), *id))
                 }));
                 if items.len() > limit + FETCHED {
                     keep_first(&mut items, limit + 1);

@@ -148,12 +148,7 @@ pub struct LmdbWriter<'a> {
     tables: &'a [Option<LmdbTable>],
 }
 
-fn lmdb_get<T>(
-    table: LmdbTable,
-    txn: &RoTxn,
-    key: &[u8],
-    f: impl FnOnce(&[u8]) -> Result<T>,
-) -> Result<Option<T>> {
+fn lmdb_get<T>(table: LmdbTable, txn: &RoTxn, key: &[u8], f: impl FnOnce(&[u8]) -> Result<T>) -> Result<Option<T>> {
     table.get(txn, key)?.map(f).transpose()
 }
 

@@ -121,12 +121,7 @@ pub fn measure(
 }
 
 /// How often each peer does the work in a slice.
-fn calibrate(
-    work: Work,
-    subjects: &mut [Box<dyn Subject>],
-    samples: &Samples,
-    slice: Duration,
-) -> Result<Vec<usize>> {
+fn calibrate(work: Work, subjects: &mut [Box<dyn Subject>], samples: &Samples, slice: Duration) -> Result<Vec<usize>> {
     let mut runs = Vec::with_capacity(subjects.len());
     for subject in subjects {
         samples.run(work, 0, &mut **subject)?;

@@ -135,14 +135,8 @@ impl Bench<'_> {
         for (number, source) in self.sources.clone().into_iter().enumerate() {
             let directory = self.directory.join(number.to_string());
             std::fs::create_dir_all(&directory).map_err(io(&directory))?;
-            let mut peers = prepare(
-                &directory,
-                &source,
-                self.effort.batch,
-                &Clock::system(),
-                &mut random,
-                &mut self.progress,
-            )?;
+            let mut peers =
+                prepare(&directory, &source, self.effort.batch, &Clock::system(), &mut random, &mut self.progress)?;
             if let Some(host) = self.host.clone().filter(|_| self.wants("host migrate") && number == 0) {
                 (self.progress)("migrating in processes of their own");
                 let database = match source {

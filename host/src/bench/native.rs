@@ -298,12 +298,7 @@ fn add_owner(writer: &mut impl Write, table: Table, more: Table, key_hash: u64, 
     }
 }
 
-fn put_file(
-    writer: &mut impl Write,
-    file: &FileUpsert,
-    now: f64,
-    tallies: &mut HashMap<String, i64>,
-) -> Result<()> {
+fn put_file(writer: &mut impl Write, file: &FileUpsert, now: f64, tallies: &mut HashMap<String, i64>) -> Result<()> {
     let path = file.path.as_bytes();
     let old = writer.get(Table::Files, path, decode::<File>)?;
     let new = File {

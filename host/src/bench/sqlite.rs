@@ -111,7 +111,8 @@ impl SqliteSubject {
         connection.execute_batch(SCHEMA)?;
         let transaction = connection.transaction()?;
         {
-            let mut files = transaction.prepare(sql!("INSERT INTO files (", FILE, ") VALUES (?,?,?,?,?,?,?,?,?,?,?)"))?;
+            let mut files =
+                transaction.prepare(sql!("INSERT INTO files (", FILE, ") VALUES (?,?,?,?,?,?,?,?,?,?,?)"))?;
             let mut symbols =
                 transaction.prepare(sql!("INSERT INTO symbols (", SYMBOL, ") VALUES (?,?,?,?,?,?,?,?,?,?,?)"))?;
             let mut memories = transaction.prepare(

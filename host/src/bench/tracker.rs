@@ -100,15 +100,6 @@ impl Subject for TrackerSubject {
     fn upsert_file(&mut self, file: &FileUpsert) -> Result<()> {
         let FileUpsert { path, mtime, size, content_hash, blob_offset, blob_length, key_hash, contexts } = file;
         let tracker = self.tracker()?;
-        Ok(tracker.upsert_file(
-            path,
-            *mtime,
-            *size,
-            content_hash,
-            *blob_offset,
-            *blob_length,
-            *key_hash,
-            contexts,
-        )?)
+        Ok(tracker.upsert_file(path, *mtime, *size, content_hash, *blob_offset, *blob_length, *key_hash, contexts)?)
     }
 }

@@ -4,9 +4,9 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use super::Result;
 use super::read::{SqlRow, convert};
 use super::source::{self, Source, TABLES};
-use super::Result;
 use crate::types::Row;
 
 /// Rows a chunk, which is a call. A call costs little; the limit keeps memory bounded.

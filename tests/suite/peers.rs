@@ -1,0 +1,123 @@
+//! The benchmark's peers do equal work: they give the same answers, and what
+//! the hand-written one on LMDB writes is a sound store of the tracker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tracker_host::bench::{Change, Peers, Source, Subject, prepare};
+use tracker_host::types::{FileUpsert, SymbolUpsert};
+use tracker_host::{Clock, Tracker};
+
+/// Asks all peers the same and compares the answers with the tracker's.
+fn agree<T: PartialEq + std::fmt::Debug>(
+    peers: &mut [Box<dyn Subject>],
+    what: &str,
+    mut ask: impl FnMut(&mut dyn Subject) -> T,
+) -> T {
+    let expected = ask(&mut *peers[0]);
+    for peer in &mut peers[1..] {
+        assert_eq!(ask(&mut **peer), expected, "{what}, {}", peer.name());
+    }
+    expected
+}
+
+fn change(series: &str, line_end: i64) -> Change {
+    let file = |n: u64| FileUpsert {
+        path: format!("/{series}/{n}.py"),
+        mtime: 5.5 + n as f64,
+        size: 7,
+        content_hash: "ab".repeat(32),
+        blob_offset: 1,
+        blob_length: 2,
+        key_hash: n * 1_000_003 + series.len() as u64,
+        contexts: vec![format!("context:{}", n % 3), "context:all".into()],
+    };
+    let symbol = |n: u64, i: u64| SymbolUpsert {
+        // The same names in many files.
+        name: format!("name_{i}"),
+        kind: if i % 2 == 0 { "function".into() } else { "class".into() },
+        line_start: i as i64 * 3,
+        line_end: Some(line_end),
+        blob_offset: 1,
+        blob_length: 1,
+        key_hash: n * 1_000_003 + i * 31 + series.len() as u64,
+    };
+    Change {
+        files: (0..20).map(file).collect(),
+        symbols: (0..20).map(|n| (0..10).map(|i| symbol(n, i)).collect()).collect(),
+    }
+}
+
+#[test]
+fn all_peers_answer_alike_and_write_alike() {
+    let directory = tempfile::tempdir().unwrap();
+    let time = Arc::new(AtomicU64::new(0));
+    let ticking = time.clone();
+    let clock = Clock::new(move || Duration::from_secs(1_700_000_000 + ticking.fetch_add(1, Ordering::Relaxed)));
+    let mut random = fastrand::Rng::with_seed(7);
+    let prepared = prepare(directory.path(), &Source::Generated(300), 20, &clock, &mut random, &mut |_| {});
+    let Peers { subjects: mut peers, lmdb, .. } = prepared.unwrap();
+    let peers = &mut peers[..];
+
+    let files = agree(peers, "list_files", |peer| peer.list_files().unwrap());
+    assert_eq!(files.len(), 300);
+    let mut paths: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
+    paths.insert(5, "/not/there".into());
+    agree(peers, "get_files", |peer| peer.get_files(&paths).unwrap());
+    agree(peers, "recent_files", |peer| peer.recent_files().unwrap());
+    for file in &files {
+        agree(peers, "get_file", |peer| peer.get_file(&file.path).unwrap());
+        agree(peers, "get_file_by_key", |peer| peer.get_file_by_key(file.key_hash).unwrap());
+        let symbols = agree(peers, "get_symbols", |peer| peer.get_symbols(&file.path).unwrap());
+        assert_eq!(symbols.len(), 10);
+    }
+    assert_eq!(agree(peers, "get_file", |peer| peer.get_file("/not/there").unwrap()), None);
+    assert_eq!(agree(peers, "get_file_by_key", |peer| peer.get_file_by_key(1).unwrap()), None);
+    for filter in ["ACCOUNT_17", "merge", "nowhere"] {
+        agree(peers, "find_symbols", |peer| peer.find_symbols(filter).unwrap());
+    }
+    let contexts: std::collections::BTreeSet<_> = files.iter().flat_map(|file| &file.detected_contexts).collect();
+    for context in contexts {
+        let found = agree(peers, "files_by_context", |peer| peer.files_by_context(context).unwrap());
+        assert!(!found.is_empty());
+    }
+    for tag in ["tag-0", "tag-7", "all", "none"] {
+        agree(peers, "memories_by_tag", |peer| peer.memories_by_tag(tag).unwrap());
+    }
+
+    // New, unchanged, and changed, each at a time that is the same for all.
+    for (durable, series, line_end) in [(true, "new", 1), (true, "new", 1), (false, "new", 2), (false, "other", 1)] {
+        let started = time.load(Ordering::Relaxed);
+        for peer in peers.iter_mut() {
+            peer.set_durable(durable).unwrap();
+            time.store(started, Ordering::Relaxed);
+            peer.apply(&change(series, line_end)).unwrap();
+        }
+        // The tracker asks for the time with each file, the others once.
+        let timeless = |mut files: Vec<tracker_host::types::FileRecord>| {
+            files.iter_mut().for_each(|file| file.indexed_at = 0.0);
+            files
+        };
+        agree(peers, "list_files after a change", |peer| timeless(peer.list_files().unwrap()));
+        agree(peers, "find_symbols after a change", |peer| peer.find_symbols("name").unwrap());
+        agree(peers, "files_by_context after a change", |peer| timeless(peer.files_by_context("context:all").unwrap()));
+    }
+    time.fetch_add(1000, Ordering::Relaxed);
+    let started = time.load(Ordering::Relaxed);
+    for peer in peers.iter_mut() {
+        time.store(started, Ordering::Relaxed);
+        peer.upsert_file(&FileUpsert { size: 8, ..change("new", 1).files[3].clone() }).unwrap();
+    }
+    let newest = agree(peers, "recent_files after a change", |peer| peer.recent_files().unwrap().swap_remove(0));
+    assert_eq!((newest.path.as_str(), newest.size), ("/new/3.py", 8));
+
+    // What the hand-written peer keeps is what the tracker would keep.
+    peers[2].set_durable(true).unwrap();
+    let copied = directory.path().join("copied");
+    std::fs::create_dir(&copied).unwrap();
+    std::fs::copy(lmdb.join("data.mdb"), copied.join("data.mdb")).unwrap();
+    let report = Tracker::open(&copied).unwrap().verify().unwrap();
+    assert_eq!((report.errors, report.warnings), (0, 0), "{:?}", report.findings.first());
+    assert!(report.records > 340 * 11);
+}
