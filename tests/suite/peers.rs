@@ -36,7 +36,7 @@ fn change(series: &str, line_end: i64) -> Change {
     let symbol = |n: u64, i: u64| SymbolUpsert {
         // The same names in many files.
         name: format!("name_{i}"),
-        kind: if i % 2 == 0 { "function".into() } else { "class".into() },
+        kind: if i.is_multiple_of(2) { "function".into() } else { "class".into() },
         line_start: i as i64 * 3,
         line_end: Some(line_end),
         blob_offset: 1,

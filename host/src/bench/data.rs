@@ -38,7 +38,7 @@ pub fn file(series: &str, n: usize) -> FileUpsert {
     let (layer, noun, verb) = (pick(&LAYERS, 8), pick(&NOUNS, 16), pick(&VERBS, 24));
     let path = format!("/home/dev/src/{series}/services/{layer}/src/{noun}s/{:03}/{verb}_{noun}_{n}.py", n / 500);
     FileUpsert {
-        key_hash: hashed(n as u64 ^ path.len() as u64 * 31 ^ series.bytes().fold(7, |a, b| a * 31 + u64::from(b))),
+        key_hash: hashed(n as u64 ^ hashed(series.bytes().fold(7, |a, b| a * 31 + u64::from(b)))),
         path,
         mtime: 1.7e9 + n as f64 * 0.25,
         size: (h % 60_000).cast_signed(),

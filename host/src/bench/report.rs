@@ -19,7 +19,7 @@ pub struct Line {
     pub tracker_ns: f64,
     /// The time that 99 of 100 of the tracker's calls stay within, in nanoseconds.
     pub p99_ns: Option<f64>,
-    /// Units a second.
+    /// Units a second; for a figure that is no time the figure itself.
     pub per_second: f64,
     /// rusqlite's median time.
     pub sqlite_ns: Option<f64>,
@@ -112,9 +112,13 @@ impl Line {
             "{:36} {:>8} {:>10} {:>10} {:>11} {:>9} {:>7} {:>7}  {target}",
             self.name,
             self.files.map_or_else(String::new, |files| files.to_string()),
-            time(self.tracker_ns),
+            if self.tracker_ns.is_nan() {
+                format!("{:.0} {}", self.per_second, self.per)
+            } else {
+                time(self.tracker_ns)
+            },
             self.p99_ns.map_or_else(String::new, time),
-            format!("{:.0}", self.per_second),
+            if self.tracker_ns.is_nan() { String::new() } else { format!("{:.0}", self.per_second) },
             ratio(self.ratio_sqlite),
             ratio(self.ratio_heed),
             ratio(self.ratio_redb),
