@@ -1,8 +1,10 @@
 //! The command line: one module a command.
 
+mod backup;
 mod call;
 mod complete;
 mod exit;
+mod export;
 mod json;
 mod migrate;
 mod open;
@@ -51,6 +53,11 @@ enum Command {
     Stats(stats::Args),
     Verify(verify::VerifyArgs),
     Reindex(verify::ReindexArgs),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
+    Compact(backup::CompactArgs),
+    Export(export::ExportArgs),
+    Import(export::ImportArgs),
     Completions(complete::CompletionsArgs),
     Man(complete::ManArgs),
 }
@@ -84,6 +91,11 @@ fn run(command: Command, output: &mut Output) -> Result<Exit> {
         Command::Stats(args) => stats::run(args, output),
         Command::Verify(args) => verify::verify(args, output),
         Command::Reindex(args) => verify::reindex(args, output),
+        Command::Backup(args) => backup::backup(args, output),
+        Command::Restore(args) => backup::restore(args, output),
+        Command::Compact(args) => backup::compact(args, output),
+        Command::Export(args) => export::export(args, output),
+        Command::Import(args) => export::import(args, output),
         Command::Completions(args) => complete::completions(args, output),
         Command::Man(args) => complete::man(args, output),
     }

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use heed::types::{Bytes, DecodeIgnore};
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls};
 
+use super::exclusive;
 use super::gate::{Gate, Pass, Refused, WriterPass};
 use super::transaction::{ReadTransaction, WriteTransaction};
 use super::{Durability, MAX_KEY_SIZE, MAX_TABLES, OpenError, Options};
@@ -43,7 +44,14 @@ pub(super) struct Shared {
 }
 
 /// Environments that are open in this process. LMDB forbids opening one twice.
-static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<Shared>>>> = LazyLock::new(Mutex::default);
+static OPEN: LazyLock<Mutex<OpenHere>> = LazyLock::new(Mutex::default);
+
+type OpenHere = HashMap<PathBuf, Weak<Shared>>;
+
+/// The environments that are open in this process; none is opened meanwhile.
+pub(super) fn open_here() -> MutexGuard<'static, OpenHere> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Figures of a table.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -102,7 +110,10 @@ impl Environment {
         prepare(path, &options)?;
         let io = |source| OpenError::Io { path: path.to_owned(), source };
         let path = path.canonicalize().map_err(io)?;
-        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = open_here();
+        if exclusive::is_reserved(&path) {
+            return Err(OpenError::InUse(path));
+        }
         if let Some(shared) = open.get(&path).and_then(Weak::upgrade) {
             return if shared.options.agrees_with(&options) {
                 Ok(Environment { shared })
@@ -111,19 +122,24 @@ impl Environment {
             };
         }
         check_file(&path)?;
-        let env = open_env(&path, &options)?;
-        let shared = Arc::new(Shared {
-            env,
-            gate: Arc::default(),
-            options,
-            path: path.clone(),
-            names: Mutex::default(),
-            tables: [const { OnceLock::new() }; MAX_TABLES as usize],
-            warned: AtomicBool::new(false),
-        });
+        let locking = if options.read_only && !path.join("lock.mdb").exists() {
+            // LMDB would create the lock file. Without one nobody has the
+            // environment open: it is a copy.
+            Locking::Off
+        } else {
+            Locking::On
+        };
+        let env = open_env(&path, &options, locking)?;
+        let shared = Arc::new(Shared::new(env, options, path.clone()));
         open.retain(|_, shared| shared.strong_count() > 0);
         open.insert(path, Arc::downgrade(&shared));
         Ok(Environment { shared })
+    }
+
+    pub(super) fn read(&self) -> Result<ReadTransaction, StoreError> {
+        let shared = self.shared.clone();
+        let (txn, pass) = shared.begin_with(|| shared.env.clone().static_read_txn())?;
+        Ok(ReadTransaction::new(txn, pass, shared))
     }
 
     /// The directory.
@@ -227,7 +243,7 @@ fn prepare(path: &Path, options: &Options) -> Result<(), OpenError> {
 
 /// Looks at the data file before LMDB does: see [`super::file`].
 #[cfg(target_pointer_width = "64")]
-fn check_file(path: &Path) -> Result<(), OpenError> {
+pub(super) fn check_file(path: &Path) -> Result<(), OpenError> {
     match super::file::check(&path.join("data.mdb")) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(fault)) => Err(OpenError::Invalid { path: path.into(), source: fault.into() }),
@@ -237,11 +253,19 @@ fn check_file(path: &Path) -> Result<(), OpenError> {
 }
 
 #[cfg(not(target_pointer_width = "64"))]
-fn check_file(_path: &Path) -> Result<(), OpenError> {
+pub(super) fn check_file(_path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn open_env(path: &Path, options: &Options) -> Result<Env<WithoutTls>, OpenError> {
+/// Whether LMDB keeps others out through the lock file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Locking {
+    On,
+    /// Somebody else sees to it that nobody writes.
+    Off,
+}
+
+pub(super) fn open_env(path: &Path, options: &Options, locking: Locking) -> Result<Env<WithoutTls>, OpenError> {
     let page = page_size::get() as u64;
     let existing = std::fs::metadata(path.join("data.mdb")).map_or(0, |file| file.len());
     let map_size = options.map_size.max(existing).next_multiple_of(page).min(usize::MAX as u64);
@@ -252,11 +276,9 @@ fn open_env(path: &Path, options: &Options) -> Result<Env<WithoutTls>, OpenError
     };
     if options.read_only {
         flags |= EnvFlags::READ_ONLY;
-        if !path.join("lock.mdb").exists() {
-            // LMDB would create the lock file. Without one nobody has the
-            // environment open: it is a copy.
-            flags |= EnvFlags::NO_LOCK;
-        }
+    }
+    if locking == Locking::Off {
+        flags |= EnvFlags::NO_LOCK;
     }
     let mut open = EnvOpenOptions::new().read_txn_without_tls();
     open.map_size(map_size as usize).max_dbs(MAX_TABLES).max_readers(options.max_readers);
@@ -287,14 +309,32 @@ fn open_env(path: &Path, options: &Options) -> Result<Env<WithoutTls>, OpenError
 }
 
 impl Shared {
+    pub(super) fn new(env: Env<WithoutTls>, options: Options, path: PathBuf) -> Self {
+        Shared {
+            env,
+            gate: Arc::default(),
+            options,
+            path,
+            names: Mutex::default(),
+            tables: [const { OnceLock::new() }; MAX_TABLES as usize],
+            warned: AtomicBool::new(false),
+        }
+    }
+
     pub(super) fn table(&self, handle: Handle) -> Result<Table, StoreError> {
         let table = self.tables.get(handle.0 as usize).and_then(OnceLock::get);
         table.copied().ok_or(StoreError::Closed("the table is not open"))
     }
 
     /// Begins a transaction, growing the map first if another process has.
-    pub(super) fn begin_with<T>(
+    pub(super) fn begin_with<T>(&self, begin: impl FnMut() -> Result<T, heed::Error>) -> Result<(T, Pass), StoreError> {
+        self.begin("begin a transaction", begin)
+    }
+
+    /// The same for other things that have a transaction while they last.
+    pub(super) fn begin<T>(
         &self,
+        context: &'static str,
         mut begin: impl FnMut() -> Result<T, heed::Error>,
     ) -> Result<(T, Pass), StoreError> {
         loop {
@@ -305,7 +345,7 @@ impl Shared {
                     drop(pass);
                     self.set_map_size(0, RESIZE_PATIENCE)?;
                 }
-                Err(error) => return Err(engine("begin a transaction", error)),
+                Err(error) => return Err(engine(context, error)),
             }
         }
     }
@@ -393,9 +433,7 @@ impl Engine for Environment {
     }
 
     fn begin_read(&self) -> Result<Box<dyn Transaction>, StoreError> {
-        let shared = self.shared.clone();
-        let (txn, pass) = shared.begin_with(|| shared.env.clone().static_read_txn())?;
-        Ok(Box::new(ReadTransaction::new(txn, pass, shared)))
+        Ok(Box::new(self.read()?))
     }
 
     fn begin_write(&self) -> Result<Box<dyn Transaction>, StoreError> {

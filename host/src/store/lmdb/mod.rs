@@ -8,15 +8,20 @@
 //! resized, and everything that was written so far is written again; if another
 //! process has committed in between, the answer is `conflict` instead.
 
+mod copy;
 mod environment;
+mod exclusive;
 #[cfg(target_pointer_width = "64")]
 mod file;
 mod gate;
+mod snapshot;
 mod transaction;
 
 use std::path::PathBuf;
 
 pub use environment::{Environment, EnvironmentStats, TableStats};
+pub use exclusive::Exclusive;
+pub use snapshot::Snapshot;
 
 /// The longest key of a default build of LMDB.
 pub const MAX_KEY_SIZE: u32 = 511;
@@ -111,6 +116,12 @@ pub enum OpenError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Somebody has it open who must not.
+    #[error(
+        "{0} is open in another program, or elsewhere in this one; `host stats` lists its readers: end what uses it and \
+         try again"
+    )]
+    InUse(PathBuf),
     /// The same process has it open in another way.
     #[error("{0} is open in this process with other options; use the same options or close it first")]
     OtherOptions(PathBuf),
