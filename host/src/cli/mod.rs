@@ -30,7 +30,8 @@ Examples:
   host verify store                                   check every record and index
 
 Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but with something to look at
-(rows rejected by migrate, files skipped by track, findings of verify).
+(rows rejected by migrate or left behind by export, files skipped by track, findings of
+verify).
 RUST_LOG=debug logs to standard error.";
 
 /// Runs the tracker component on a store.

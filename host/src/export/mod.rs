@@ -1,19 +1,22 @@
 //! Stores into other formats, and back.
 //!
 //! [`write_jsonl`] writes every record as a line of JSON, [`Import`] reads such
-//! lines. An export is of one snapshot ([`crate::Tracker::snapshot`]): it holds
+//! lines. [`write_sqlite`] writes a database that FileTracker opens. An export is of one snapshot ([`crate::Tracker::snapshot`]): it holds
 //! what one commit has left, whatever is written meanwhile.
 
 mod import;
 mod jsonl;
+mod schema;
+mod sqlite;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 pub use import::{Import, ImportError, Imported};
+pub use sqlite::{SqliteExport, write_sqlite};
 
 use crate::place::{Partial, PlaceError};
 use crate::types::{ROW_KINDS, Row, RowKind};
@@ -35,6 +38,15 @@ pub enum ExportError {
     /// The stream does not take what is written.
     #[error("cannot write the export")]
     Write(#[source] io::Error),
+    /// SQLite answered with an error.
+    #[error("cannot write the database {path}")]
+    Sqlite {
+        /// The database, under the name that it has until it is whole.
+        path: PathBuf,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
     /// The caller asked to stop.
     #[error("interrupted; nothing was written under the name of the export")]
     Interrupted,

@@ -4,6 +4,7 @@
 mod backups;
 mod exclusive;
 mod exports;
+mod rollback;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
