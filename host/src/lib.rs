@@ -74,7 +74,7 @@ pub mod types {
 
 pub use component::{CodeCache, ComponentError, ComponentSource, TRACKER_WASM, engine_config};
 pub use place::PlaceError;
-pub use store::lmdb::{Durability, EnvironmentStats, OpenError, TableStats};
+pub use store::lmdb::{Durability, EnvironmentStats, OpenError, Reader, TableStats};
 pub use store::{Explain, Limits, TableUse};
 /// The version of wasmtime that this library's types belong to.
 pub use wasmtime;

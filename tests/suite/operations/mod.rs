@@ -4,7 +4,9 @@
 mod backups;
 mod exclusive;
 mod exports;
+mod figures;
 mod rollback;
+mod tools;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

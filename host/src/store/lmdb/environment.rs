@@ -37,7 +37,7 @@ pub(super) struct Shared {
     pub(super) env: Env<WithoutTls>,
     pub(super) gate: Arc<Gate>,
     pub(super) options: Options,
-    path: PathBuf,
+    pub(super) path: PathBuf,
     names: Mutex<HashMap<String, u32>>,
     tables: [OnceLock<Table>; MAX_TABLES as usize],
     warned: AtomicBool,
@@ -51,52 +51,6 @@ type OpenHere = HashMap<PathBuf, Weak<Shared>>;
 /// The environments that are open in this process; none is opened meanwhile.
 pub(super) fn open_here() -> MutexGuard<'static, OpenHere> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Figures of a table.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct TableStats {
-    /// The table.
-    pub name: String,
-    /// Entries.
-    pub entries: u64,
-    /// Pages in its tree.
-    pub pages: u64,
-    /// Bytes of these pages.
-    pub bytes: u64,
-}
-
-/// Figures of an environment.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct EnvironmentStats {
-    /// The size of the map, in bytes.
-    pub map_size: u64,
-    /// What it may grow to.
-    pub max_map_size: u64,
-    /// The number of the last page in use.
-    pub last_pgno: u64,
-    /// The id of the last committed transaction.
-    pub last_txnid: u64,
-    /// Bytes a page.
-    pub page_size: u64,
-    /// Tables.
-    pub entries: u64,
-    /// The length of the file.
-    pub file_size: u64,
-    /// What the file takes on the disk.
-    pub disk_usage: u64,
-    /// Bytes of pages that hold data.
-    pub estimated_used: u64,
-    /// Bytes of pages that are free; compacting gives them back.
-    pub estimated_waste: u64,
-    /// Slots for read transactions, over all processes.
-    pub max_readers: u64,
-    /// Slots that were ever used.
-    pub readers: u64,
-    /// The tables.
-    pub tables: Vec<TableStats>,
 }
 
 impl Environment {
@@ -146,71 +100,6 @@ impl Environment {
     pub fn path(&self) -> &Path {
         &self.shared.path
     }
-
-    /// Figures of the environment and its tables.
-    ///
-    /// # Errors
-    ///
-    /// If the environment cannot be read.
-    pub fn stats(&self) -> Result<EnvironmentStats, StoreError> {
-        let shared = &self.shared;
-        let (txn, _pass) = shared.begin_with(|| shared.env.read_txn())?;
-        let info = shared.env.info();
-        let root = shared.env.unnamed_database_stat();
-        let page_size = u64::from(root.page_size);
-        let mut used = 2 + root.branch_pages + root.leaf_pages + root.overflow_pages;
-        let mut tables = Vec::new();
-        // The tables are opened only to look at them: not committed, not kept.
-        let looked = shared.env.open_databases_and_commit(txn, |opener, txn| {
-            if let Some(names) = opener.open_database::<Bytes, DecodeIgnore>(txn, None)? {
-                for entry in names.iter(txn)? {
-                    let (name, ()) = entry?;
-                    let Ok(name) = str::from_utf8(name) else { continue };
-                    if name.contains('\0') {
-                        continue;
-                    }
-                    let Ok(Some(table)) = opener.open_database::<Bytes, Bytes>(txn, Some(name)) else { continue };
-                    let stat = table.stat(txn)?;
-                    let pages = stat.branch_pages + stat.leaf_pages + stat.overflow_pages;
-                    used += pages;
-                    let (entries, pages) = (stat.entries as u64, pages as u64);
-                    tables.push(TableStats { name: name.into(), entries, pages, bytes: pages * page_size });
-                }
-            }
-            Ok::<_, heed::Error>(CommitOrAbort::<(), ()>::Abort(()))
-        });
-        looked.map_err(reading)?;
-        let file =
-            std::fs::metadata(shared.path.join("data.mdb")).map_err(|e| engine("read the size of data.mdb", e))?;
-        let in_file = (info.last_page_number as u64 + 1) * page_size;
-        let estimated_used = used as u64 * page_size;
-        Ok(EnvironmentStats {
-            map_size: info.map_size as u64,
-            max_map_size: shared.options.max_map_size,
-            last_pgno: info.last_page_number as u64,
-            last_txnid: info.last_txn_id as u64,
-            page_size,
-            entries: tables.len() as u64,
-            file_size: file.len(),
-            disk_usage: disk_usage(&file),
-            estimated_used,
-            estimated_waste: in_file.saturating_sub(estimated_used),
-            max_readers: u64::from(info.maximum_number_of_readers),
-            readers: u64::from(info.number_of_readers),
-            tables,
-        })
-    }
-}
-
-#[cfg(unix)]
-fn disk_usage(file: &std::fs::Metadata) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    file.blocks() * 512
-}
-
-#[cfg(not(unix))]
-fn disk_usage(file: &std::fs::Metadata) -> u64 {
-    file.len()
 }
 
 /// Checks the directory, and creates it where that is wanted.
@@ -293,6 +182,8 @@ pub(super) fn open_env(path: &Path, options: &Options, locking: Locking) -> Resu
                 std::thread::sleep(Duration::from_millis(5));
             }
             Err(heed::Error::EnvAlreadyOpened) => return Err(OpenError::OtherOptions(path.into())),
+            // The file's version was looked at before: it is the lock file's.
+            Err(heed::Error::Mdb(MdbError::VersionMismatch)) => return Err(OpenError::OtherLmdb(path.into())),
             Err(heed::Error::Io(source)) => return Err(OpenError::Io { path: path.into(), source }),
             Err(source) => return Err(OpenError::Invalid { path: path.into(), source: source.into() }),
         }
