@@ -2,6 +2,7 @@
 
 mod backup;
 mod call;
+mod compare;
 mod complete;
 mod exit;
 mod export;
@@ -28,10 +29,11 @@ Examples:
   host track store .                                  the files of this directory
   host call store 'get-recent-files(3)' --json        any function of the component
   host verify store                                   check every record and index
+  host backup store backups/monday                    while it is in use
 
-Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but with something to look at
-(rows rejected by migrate or left behind by export, files skipped by track, findings of
-verify).
+Exit codes: 0 done; 1 failed, or compare found differences; 2 wrong usage; 3 done, but with
+something to look at (rows rejected by migrate or left behind by export, files skipped by
+track, findings of verify).
 RUST_LOG=debug logs to standard error.";
 
 /// Runs the tracker component on a store.
@@ -50,6 +52,7 @@ pub struct Args {
 enum Command {
     Migrate(migrate::Args),
     Track(track::Args),
+    Compare(compare::Args),
     Call(call::Args),
     Stats(stats::Args),
     Verify(verify::VerifyArgs),
@@ -88,6 +91,7 @@ fn run(command: Command, output: &mut Output) -> Result<Exit> {
     match command {
         Command::Migrate(args) => migrate::run(args, output),
         Command::Track(args) => track::run(args, output),
+        Command::Compare(args) => compare::run(args, output),
         Command::Call(args) => call::run(args, output),
         Command::Stats(args) => stats::run(args, output),
         Command::Verify(args) => verify::verify(args, output),

@@ -137,6 +137,15 @@ pub fn write_jsonl_file(
     Ok(rows)
 }
 
+/// The fields of a row as JSON, without its kind.
+pub(crate) fn fields(row: &Row) -> serde_json::Value {
+    let mut line = Vec::new();
+    // A row always has a JSON form, and memory takes it.
+    let written = jsonl::write(row, &mut line).ok();
+    let object = written.and_then(|()| serde_json::from_slice::<serde_json::Map<_, _>>(&line).ok());
+    object.and_then(|object| object.into_iter().next()).map_or(serde_json::Value::Null, |(_, fields)| fields)
+}
+
 /// The kind of a row.
 pub(crate) fn kind_of(row: &Row) -> RowKind {
     match row {

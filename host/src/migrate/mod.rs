@@ -9,6 +9,7 @@
 //! Rows that the typed schema cannot hold are written to `<store>.rejects.jsonl`
 //! and counted in the summary.
 
+pub mod compare;
 mod error;
 mod read;
 mod rejects;

@@ -2,6 +2,7 @@
 //! exports, figures, comparisons.
 
 mod backups;
+mod comparison;
 mod exclusive;
 mod exports;
 mod figures;
