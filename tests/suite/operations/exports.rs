@@ -196,6 +196,9 @@ fn an_import_names_the_malformed_line_and_goes_on_after_what_was_committed() {
         assert_eq!(tracker.count_rows(tracker_host::types::RowKind::Metadata).unwrap(), 10_000);
         assert!(tracker.get_metadata("10000").unwrap().is_some() && tracker.get_metadata("10001").unwrap().is_none());
         drop(tracker);
+        // What was skipped counts as being in the store.
+        let message = error(&host(["import", path(&store), path(&file), "--skip", "11000"]));
+        assert!(message.contains("line 12345") && message.contains("lines 1 to 11000 are in the store"), "{message}");
         std::fs::write(&file, good.concat()).unwrap();
         let output = text(&host(["import", path(&store), path(&file), "--skip", "10000", "--json"]), 0);
         assert_eq!(output, "{\"lines\":25000,\"rows\":{\"metadata\":15000}}\n");
