@@ -1,9 +1,17 @@
 #!/usr/bin/env bash
-# Installs what some tests use and a Rust toolchain does not have: Python's lmdb
-# and msgpack, in a virtual environment under target/. Prints the Python to set
-# as TRACKER_PYTHON.
+# Installs what some tests use and a Rust toolchain does not have: LMDB's tools,
+# where apt can, and Python's lmdb and msgpack, in a virtual environment under
+# target/. Prints the Python to set as TRACKER_PYTHON.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+if ! command -v mdb_stat > /dev/null; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
+        { apt-get install -qy lmdb-utils || { apt-get update -q && apt-get install -qy lmdb-utils; }; } >&2 ||
+            echo "lmdb-utils cannot be installed: the tests of mdb_stat, mdb_dump and mdb_copy will skip" >&2
+    else
+        echo "mdb_stat is missing: install lmdb-utils, or the tests of LMDB's tools will skip" >&2
+    fi
+fi
 venv=${CARGO_TARGET_DIR:-target}/python
 if ! "$venv/bin/python" -c 'import lmdb, msgpack' 2>/dev/null; then
     python3 -m venv "$venv" >&2

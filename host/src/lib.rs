@@ -29,6 +29,7 @@
 //! component  the component and its compiled code
 //! store      the adapter that lends a guest transactions; the LMDB engine
 //! migrate    SQLite databases of FileTracker into a store
+//! export     JSON Lines of every record, and back; SQLite databases for FileTracker
 //! track      a directory's files into a store
 //! ```
 //!
@@ -42,9 +43,11 @@ pub mod bench;
 #[allow(missing_docs, clippy::all, clippy::unwrap_used, clippy::expect_used)]
 mod bindings;
 mod component;
+pub mod export;
 mod lend;
 mod lift;
 pub mod migrate;
+mod place;
 pub mod store;
 pub mod track;
 mod tracker;
@@ -91,9 +94,12 @@ fn memory(name: &str) -> Option<u64> {
 }
 
 pub use component::{CodeCache, ComponentError, ComponentSource, TRACKER_WASM, engine_config};
-pub use store::lmdb::{Durability, EnvironmentStats, OpenError, TableStats};
+pub use place::PlaceError;
+pub use store::lmdb::{Durability, EnvironmentStats, OpenError, Reader, TableStats};
 pub use store::{Explain, Limits, TableUse};
 /// The version of wasmtime that this library's types belong to.
 pub use wasmtime;
 
-pub use tracker::{Batch, Clock, Error, Options, Pages, Param, Result, Signature, Tracker};
+pub use tracker::{
+    Backup, Batch, Clock, Compaction, Error, Options, Pages, Param, Restored, Result, Signature, Tracker,
+};

@@ -151,7 +151,9 @@ fn stats_help_completions_and_man_page_are_there() {
     let stats: Value = serde_json::from_str(&stdout(&host(&["stats", store, "--json"]))).unwrap();
     let tables = stats["environment"]["tables"].as_array().unwrap();
     assert!(tables.iter().any(|table| table["name"] == "symbols" && table["entries"] == 2185));
-    for command in ["migrate", "track", "call", "stats", "verify", "reindex", "completions"] {
+    let data = ["migrate", "compare", "track", "export", "import"];
+    let upkeep = ["call", "stats", "verify", "reindex", "backup", "restore", "compact", "completions"];
+    for command in data.into_iter().chain(upkeep) {
         let help = stdout(&host(&[command, "--help"]));
         assert!(help.contains("Examples:") && help.contains("--json"), "{command}");
     }

@@ -12,6 +12,7 @@ mod engine;
 mod keys;
 mod layout;
 mod migration;
+mod operations;
 mod paging;
 #[cfg(feature = "bench")]
 mod peers;

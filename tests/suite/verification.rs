@@ -9,10 +9,10 @@ use tracker_host::{Error, Tracker};
 
 use crate::support::{fresh, small};
 
-type Raw = heed::Database<'static, Bytes, Bytes>;
+pub type Raw = heed::Database<'static, Bytes, Bytes>;
 
 /// Changes a table behind the tracker's back.
-fn damage(store: &Path, table: &str, change: impl FnOnce(&Raw, &mut RwTxn)) {
+pub fn damage(store: &Path, table: &str, change: impl FnOnce(&Raw, &mut RwTxn)) {
     let mut options = EnvOpenOptions::new();
     options.max_dbs(128).map_size(256 << 20);
     // SAFETY: nobody has the store open.

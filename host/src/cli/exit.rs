@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Done.
     Done,
-    /// Failed; the error was printed.
+    /// Failed, and the error was printed; or a comparison found differences.
     Failed,
     /// Done, but something needs looking at: rejects, skipped files, findings.
     Noteworthy,

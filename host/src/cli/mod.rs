@@ -2,9 +2,12 @@
 
 #[cfg(feature = "bench")]
 mod bench;
+mod backup;
 mod call;
+mod compare;
 mod complete;
 mod exit;
+mod export;
 mod json;
 mod migrate;
 mod open;
@@ -28,9 +31,11 @@ Examples:
   host track store .                                  the files of this directory
   host call store 'get-recent-files(3)' --json        any function of the component
   host verify store                                   check every record and index
+  host backup store backups/monday                    while it is in use
 
-Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but with something to look at
-(rows rejected by migrate, files skipped by track, findings of verify).
+Exit codes: 0 done; 1 failed, or compare found differences; 2 wrong usage; 3 done, but with
+something to look at (rows rejected by migrate or left behind by export, files skipped by
+track, findings of verify).
 RUST_LOG=debug logs to standard error.";
 
 /// Runs the tracker component on a store.
@@ -49,12 +54,18 @@ pub struct Args {
 enum Command {
     Migrate(migrate::Args),
     Track(track::Args),
+    Compare(compare::Args),
     Call(call::Args),
     Stats(stats::Args),
     #[cfg(feature = "bench")]
     Bench(bench::Args),
     Verify(verify::VerifyArgs),
     Reindex(verify::ReindexArgs),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
+    Compact(backup::CompactArgs),
+    Export(export::ExportArgs),
+    Import(export::ImportArgs),
     Completions(complete::CompletionsArgs),
     Man(complete::ManArgs),
 }
@@ -84,12 +95,18 @@ fn run(command: Command, output: &mut Output) -> Result<Exit> {
     match command {
         Command::Migrate(args) => migrate::run(args, output),
         Command::Track(args) => track::run(args, output),
+        Command::Compare(args) => compare::run(args, output),
         Command::Call(args) => call::run(args, output),
         Command::Stats(args) => stats::run(args, output),
         #[cfg(feature = "bench")]
         Command::Bench(args) => bench::run(args, output),
         Command::Verify(args) => verify::verify(args, output),
         Command::Reindex(args) => verify::reindex(args, output),
+        Command::Backup(args) => backup::backup(args, output),
+        Command::Restore(args) => backup::restore(args, output),
+        Command::Compact(args) => backup::compact(args, output),
+        Command::Export(args) => export::export(args, output),
+        Command::Import(args) => export::import(args, output),
         Command::Completions(args) => complete::completions(args, output),
         Command::Man(args) => complete::man(args, output),
     }

@@ -10,9 +10,12 @@ use super::{Exit, OpenArgs, Output};
 const AFTER_HELP: &str = "\
 Examples:
   host stats store
-  host stats store --json --read-only";
+  host stats store --json | jq '.environment.\"active-readers\"'
+The store is opened for reading only. A reader that lags keeps free pages from being used
+again, and the file grows; a stale one, of a process that was killed, is cleared when the
+store is next opened for writing.";
 
-/// Show the size of a store, its tables and whether it is complete
+/// Show the size of a store, its tables, its readers and whether it is complete
 #[derive(clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
@@ -23,7 +26,12 @@ pub struct Args {
 }
 
 pub fn run(args: Args, output: &mut Output) -> Result<Exit> {
-    let mut tracker = args.open.open(&args.store)?;
+    let mut options = args.open.options(&args.store).create(false);
+    if args.store.join("lock.mdb").exists() {
+        // Also so that stale readers are seen: opened for writing, they are cleared.
+        options = options.read_only(true);
+    }
+    let mut tracker = options.open()?;
     let unfinished = tracker.get_import_state()?;
     let stats = tracker.environment_stats()?;
     if output.is_json() {
@@ -36,15 +44,30 @@ pub fn run(args: Args, output: &mut Output) -> Result<Exit> {
     }
     let empty = stats.tables.iter().filter(|table| table.entries == 0).count();
     output.line(format!("{} tables, of which {empty} are empty", stats.tables.len()))?;
-    output.line(format!("file size          {:>14}", stats.file_size))?;
-    output.line(format!("on disk            {:>14}", stats.disk_usage))?;
-    output.line(format!("in use             {:>14}", stats.estimated_used))?;
-    output.line(format!("free for reuse     {:>14}", stats.estimated_waste))?;
-    output.line(format!("map size           {:>14}", stats.map_size))?;
-    output.line(format!("map size at most   {:>14}", stats.max_map_size))?;
-    output.line(format!("page size          {:>14}", stats.page_size))?;
-    output.line(format!("last transaction   {:>14}", stats.last_txnid))?;
-    output.line(format!("reader slots       {:>14}", format!("{}/{}", stats.readers, stats.max_readers)))?;
+    let mut figure = |name: &str, value: Option<String>| match value {
+        Some(value) => output.line(format!("{name:22} {value:>14}")),
+        None => Ok(()),
+    };
+    let bytes = |bytes: u64| Some(bytes.to_string());
+    figure("file size", bytes(stats.file_size))?;
+    figure("on disk", bytes(stats.disk_usage))?;
+    figure("in use", bytes(stats.estimated_used))?;
+    figure("compacting gains", bytes(stats.file_size.saturating_sub(stats.compacted_size)))?;
+    figure("free pages", stats.free_pages.map(|pages| pages.to_string()))?;
+    figure("kept for readers", stats.free_pages_kept.map(|pages| pages.to_string()))?;
+    figure("map size", bytes(stats.map_size))?;
+    figure("map size at most", bytes(stats.max_map_size))?;
+    figure("in memory here", stats.resident.map(|bytes| bytes.to_string()))?;
+    figure("page size", bytes(stats.page_size))?;
+    figure("last transaction", bytes(stats.last_txnid))?;
+    figure("reader slots used", Some(format!("{}/{}", stats.readers, stats.max_readers)))?;
+    let readers = stats.active_readers.as_deref();
+    figure("active readers", readers.map(|readers| readers.len().to_string()))?;
+    for reader in readers.unwrap_or_default() {
+        let stale = if reader.stale == Some(true) { ", stale: the process is gone" } else { "" };
+        let (process, txnid, lag) = (reader.process, reader.txnid, reader.lag);
+        output.line(format!("  process {process} reads transaction {txnid}, {lag} behind{stale}"))?;
+    }
     if let Some(unfinished) = unfinished {
         output.line(format!("INCOMPLETE: a migration has not finished: {unfinished}"))?;
     }

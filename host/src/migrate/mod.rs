@@ -10,6 +10,7 @@
 //! and counted in the summary.
 
 mod chunks;
+pub mod compare;
 mod error;
 mod read;
 mod rejects;

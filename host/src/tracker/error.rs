@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::bindings::exports::galaxybrain::tracker::tracker as wit;
 use crate::bindings::galaxybrain::tracker::store as wit_store;
 use crate::component::ComponentError;
+use crate::place::PlaceError;
 use crate::store::StoreError;
 use crate::store::lmdb::OpenError;
 
@@ -64,6 +65,33 @@ pub enum Error {
     /// There is no such function.
     #[error("there is no function {0:?}")]
     NoSuchFunction(String),
+    /// A backup or an export cannot be put in its place.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The store is to be kept.
+    #[error("{0} holds a store already, which was left alone; pass --replace to put the backup in its place")]
+    StoreExists(PathBuf),
+    /// A backup does not verify. The store was left alone.
+    #[error("{path} is not sound and was not restored: {errors} errors, the first: {first}")]
+    Unsound {
+        /// The backup.
+        path: PathBuf,
+        /// Errors that `verify` found.
+        errors: u64,
+        /// The first of them.
+        first: String,
+    },
+    /// A migration into the store has not been finished.
+    #[error("{path} is incomplete: a migration has not finished ({state}); resume it first")]
+    Incomplete {
+        /// The store.
+        path: PathBuf,
+        /// Where it stopped.
+        state: String,
+    },
+    /// A copy has other records than what was copied. Nothing was replaced.
+    #[error("the copy of {0} differs from it, so the store was left as it is; check it with `host verify`")]
+    CopyDiffers(PathBuf),
     /// A file of the caller's cannot be read or written.
     #[error("{path}")]
     Io {

@@ -3,6 +3,7 @@
 mod batch;
 mod dynamic;
 mod error;
+mod operations;
 mod options;
 mod pages;
 mod session;
@@ -16,6 +17,7 @@ use std::time::Duration;
 pub use batch::Batch;
 pub use dynamic::{Param, Signature};
 pub use error::Error;
+pub use operations::{Backup, Compaction, Restored};
 pub use options::{Clock, Options};
 pub use pages::Pages;
 

@@ -49,8 +49,8 @@ impl Clock {
 #[derive(Clone)]
 #[must_use]
 pub struct Options {
-    path: PathBuf,
-    environment: lmdb::Options,
+    pub(super) path: PathBuf,
+    pub(super) environment: lmdb::Options,
     limits: Limits,
     clock: Clock,
     component: ComponentSource,

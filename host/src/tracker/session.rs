@@ -13,13 +13,15 @@ use crate::bindings::TrackerComponent;
 use crate::bindings::wasi::clocks::wall_clock::Datetime;
 use crate::component::ComponentError;
 use crate::store::lmdb::Environment;
-use crate::store::{self, Limits, StoreCtx, StoreHostView, StoreView};
+use crate::store::{self, Engine, Limits, StoreCtx, StoreHostView, StoreView};
 
 /// What all sessions of an environment share.
 pub(super) struct Shared {
     pub(super) pre: InstancePre<State>,
     pub(super) component: Component,
     pub(super) environment: Environment,
+    /// What the component's transactions are of: the environment, or a snapshot of it.
+    pub(super) engine: Arc<dyn Engine>,
     pub(super) limits: Limits,
     pub(super) clock: Clock,
 }
@@ -83,7 +85,8 @@ impl Shared {
             .and_then(|linker| linker.instantiate_pre(&component))
             .and_then(|pre| crate::bindings::TrackerComponentPre::new(pre.clone()).map(|_| pre))
             .map_err(|source| ComponentError::NotATracker { what, source })?;
-        Ok(Shared { pre, component, environment, limits, clock })
+        let engine = Arc::new(environment.clone());
+        Ok(Shared { pre, component, environment, engine, limits, clock })
     }
 }
 
@@ -105,7 +108,7 @@ impl Session {
     pub(super) fn new(shared: &Arc<Shared>, explain: bool) -> Result<Self> {
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(RESOURCES);
-        let mut ctx = StoreCtx::new(Arc::new(shared.environment.clone()), shared.limits.clone());
+        let mut ctx = StoreCtx::new(shared.engine.clone(), shared.limits.clone());
         ctx.set_explain(explain);
         let memory = MemoryLimit { max: shared.limits.memory, denied: false };
         let mut store =

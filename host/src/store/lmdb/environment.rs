@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use heed::types::{Bytes, DecodeIgnore};
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls};
 
+use super::exclusive;
 use super::gate::{Gate, Pass, Refused, WriterPass};
 use super::transaction::{ReadTransaction, WriteTransaction, get};
 use super::{Durability, MAX_KEY_SIZE, MAX_TABLES, OpenError, Options};
@@ -36,59 +37,20 @@ pub(super) struct Shared {
     pub(super) env: Env<WithoutTls>,
     pub(super) gate: Arc<Gate>,
     pub(super) options: Options,
-    path: PathBuf,
+    pub(super) path: PathBuf,
     names: Mutex<HashMap<String, u32>>,
     tables: [OnceLock<Table>; MAX_TABLES as usize],
     warned: AtomicBool,
 }
 
 /// Environments that are open in this process. LMDB forbids opening one twice.
-static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<Shared>>>> = LazyLock::new(Mutex::default);
+static OPEN: LazyLock<Mutex<OpenHere>> = LazyLock::new(Mutex::default);
 
-/// Figures of a table.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct TableStats {
-    /// The table.
-    pub name: String,
-    /// Entries.
-    pub entries: u64,
-    /// Pages in its tree.
-    pub pages: u64,
-    /// Bytes of these pages.
-    pub bytes: u64,
-}
+type OpenHere = HashMap<PathBuf, Weak<Shared>>;
 
-/// Figures of an environment.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct EnvironmentStats {
-    /// The size of the map, in bytes.
-    pub map_size: u64,
-    /// What it may grow to.
-    pub max_map_size: u64,
-    /// The number of the last page in use.
-    pub last_pgno: u64,
-    /// The id of the last committed transaction.
-    pub last_txnid: u64,
-    /// Bytes a page.
-    pub page_size: u64,
-    /// Tables.
-    pub entries: u64,
-    /// The length of the file.
-    pub file_size: u64,
-    /// What the file takes on the disk.
-    pub disk_usage: u64,
-    /// Bytes of pages that hold data.
-    pub estimated_used: u64,
-    /// Bytes of pages that are free; compacting gives them back.
-    pub estimated_waste: u64,
-    /// Slots for read transactions, over all processes.
-    pub max_readers: u64,
-    /// Slots that were ever used.
-    pub readers: u64,
-    /// The tables.
-    pub tables: Vec<TableStats>,
+/// The environments that are open in this process; none is opened meanwhile.
+pub(super) fn open_here() -> MutexGuard<'static, OpenHere> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Environment {
@@ -102,7 +64,10 @@ impl Environment {
         prepare(path, &options)?;
         let io = |source| OpenError::Io { path: path.to_owned(), source };
         let path = path.canonicalize().map_err(io)?;
-        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = open_here();
+        if exclusive::is_reserved(&path) {
+            return Err(OpenError::InUse(path));
+        }
         if let Some(shared) = open.get(&path).and_then(Weak::upgrade) {
             return if shared.options.agrees_with(&options) {
                 Ok(Environment { shared })
@@ -111,19 +76,24 @@ impl Environment {
             };
         }
         check_file(&path)?;
-        let env = open_env(&path, &options)?;
-        let shared = Arc::new(Shared {
-            env,
-            gate: Arc::default(),
-            options,
-            path: path.clone(),
-            names: Mutex::default(),
-            tables: [const { OnceLock::new() }; MAX_TABLES as usize],
-            warned: AtomicBool::new(false),
-        });
+        let locking = if options.read_only && !path.join("lock.mdb").exists() {
+            // LMDB would create the lock file. Without one nobody has the
+            // environment open: it is a copy.
+            Locking::Off
+        } else {
+            Locking::On
+        };
+        let env = open_env(&path, &options, locking)?;
+        let shared = Arc::new(Shared::new(env, options, path.clone()));
         open.retain(|_, shared| shared.strong_count() > 0);
         open.insert(path, Arc::downgrade(&shared));
         Ok(Environment { shared })
+    }
+
+    pub(super) fn read(&self) -> Result<ReadTransaction, StoreError> {
+        let shared = self.shared.clone();
+        let (txn, pass) = shared.begin_with(|| shared.env.clone().static_read_txn())?;
+        Ok(ReadTransaction::new(txn, pass, shared))
     }
 
     /// The directory.
@@ -138,71 +108,6 @@ impl Environment {
         let _pass = self.shared.gate.enter();
         lend::release_pages(&self.shared.env);
     }
-
-    /// Figures of the environment and its tables.
-    ///
-    /// # Errors
-    ///
-    /// If the environment cannot be read.
-    pub fn stats(&self) -> Result<EnvironmentStats, StoreError> {
-        let shared = &self.shared;
-        let (txn, _pass) = shared.begin_with(|| shared.env.read_txn())?;
-        let info = shared.env.info();
-        let root = shared.env.unnamed_database_stat();
-        let page_size = u64::from(root.page_size);
-        let mut used = 2 + root.branch_pages + root.leaf_pages + root.overflow_pages;
-        let mut tables = Vec::new();
-        // The tables are opened only to look at them: not committed, not kept.
-        let looked = shared.env.open_databases_and_commit(txn, |opener, txn| {
-            if let Some(names) = opener.open_database::<Bytes, DecodeIgnore>(txn, None)? {
-                for entry in names.iter(txn)? {
-                    let (name, ()) = entry?;
-                    let Ok(name) = str::from_utf8(name) else { continue };
-                    if name.contains('\0') {
-                        continue;
-                    }
-                    let Ok(Some(table)) = opener.open_database::<Bytes, Bytes>(txn, Some(name)) else { continue };
-                    let stat = table.stat(txn)?;
-                    let pages = stat.branch_pages + stat.leaf_pages + stat.overflow_pages;
-                    used += pages;
-                    let (entries, pages) = (stat.entries as u64, pages as u64);
-                    tables.push(TableStats { name: name.into(), entries, pages, bytes: pages * page_size });
-                }
-            }
-            Ok::<_, heed::Error>(CommitOrAbort::<(), ()>::Abort(()))
-        });
-        looked.map_err(reading)?;
-        let file =
-            std::fs::metadata(shared.path.join("data.mdb")).map_err(|e| engine("read the size of data.mdb", e))?;
-        let in_file = (info.last_page_number as u64 + 1) * page_size;
-        let estimated_used = used as u64 * page_size;
-        Ok(EnvironmentStats {
-            map_size: info.map_size as u64,
-            max_map_size: shared.options.max_map_size,
-            last_pgno: info.last_page_number as u64,
-            last_txnid: info.last_txn_id as u64,
-            page_size,
-            entries: tables.len() as u64,
-            file_size: file.len(),
-            disk_usage: disk_usage(&file),
-            estimated_used,
-            estimated_waste: in_file.saturating_sub(estimated_used),
-            max_readers: u64::from(info.maximum_number_of_readers),
-            readers: u64::from(info.number_of_readers),
-            tables,
-        })
-    }
-}
-
-#[cfg(unix)]
-fn disk_usage(file: &std::fs::Metadata) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    file.blocks() * 512
-}
-
-#[cfg(not(unix))]
-fn disk_usage(file: &std::fs::Metadata) -> u64 {
-    file.len()
 }
 
 /// Checks the directory, and creates it where that is wanted.
@@ -235,7 +140,7 @@ fn prepare(path: &Path, options: &Options) -> Result<(), OpenError> {
 
 /// Looks at the data file before LMDB does: see [`super::file`].
 #[cfg(target_pointer_width = "64")]
-fn check_file(path: &Path) -> Result<(), OpenError> {
+pub(super) fn check_file(path: &Path) -> Result<(), OpenError> {
     match super::file::check(&path.join("data.mdb")) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(fault)) => Err(OpenError::Invalid { path: path.into(), source: fault.into() }),
@@ -245,11 +150,19 @@ fn check_file(path: &Path) -> Result<(), OpenError> {
 }
 
 #[cfg(not(target_pointer_width = "64"))]
-fn check_file(_path: &Path) -> Result<(), OpenError> {
+pub(super) fn check_file(_path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn open_env(path: &Path, options: &Options) -> Result<Env<WithoutTls>, OpenError> {
+/// Whether LMDB keeps others out through the lock file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Locking {
+    On,
+    /// Somebody else sees to it that nobody writes.
+    Off,
+}
+
+pub(super) fn open_env(path: &Path, options: &Options, locking: Locking) -> Result<Env<WithoutTls>, OpenError> {
     let page = page_size::get() as u64;
     let existing = std::fs::metadata(path.join("data.mdb")).map_or(0, |file| file.len());
     let map_size = options.map_size.max(existing).next_multiple_of(page).min(usize::MAX as u64);
@@ -260,11 +173,9 @@ fn open_env(path: &Path, options: &Options) -> Result<Env<WithoutTls>, OpenError
     };
     if options.read_only {
         flags |= EnvFlags::READ_ONLY;
-        if !path.join("lock.mdb").exists() {
-            // LMDB would create the lock file. Without one nobody has the
-            // environment open: it is a copy.
-            flags |= EnvFlags::NO_LOCK;
-        }
+    }
+    if locking == Locking::Off {
+        flags |= EnvFlags::NO_LOCK;
     }
     let mut open = EnvOpenOptions::new().read_txn_without_tls();
     open.map_size(map_size as usize).max_dbs(MAX_TABLES).max_readers(options.max_readers);
@@ -279,6 +190,8 @@ fn open_env(path: &Path, options: &Options) -> Result<Env<WithoutTls>, OpenError
                 std::thread::sleep(Duration::from_millis(5));
             }
             Err(heed::Error::EnvAlreadyOpened) => return Err(OpenError::OtherOptions(path.into())),
+            // The file's version was looked at before: it is the lock file's.
+            Err(heed::Error::Mdb(MdbError::VersionMismatch)) => return Err(OpenError::OtherLmdb(path.into())),
             Err(heed::Error::Io(source)) => return Err(OpenError::Io { path: path.into(), source }),
             Err(source) => return Err(OpenError::Invalid { path: path.into(), source: source.into() }),
         }
@@ -295,14 +208,32 @@ fn open_env(path: &Path, options: &Options) -> Result<Env<WithoutTls>, OpenError
 }
 
 impl Shared {
+    pub(super) fn new(env: Env<WithoutTls>, options: Options, path: PathBuf) -> Self {
+        Shared {
+            env,
+            gate: Arc::default(),
+            options,
+            path,
+            names: Mutex::default(),
+            tables: [const { OnceLock::new() }; MAX_TABLES as usize],
+            warned: AtomicBool::new(false),
+        }
+    }
+
     pub(super) fn table(&self, handle: Handle) -> Result<Table, StoreError> {
         let table = self.tables.get(handle.0 as usize).and_then(OnceLock::get);
         table.copied().ok_or(StoreError::Closed("the table is not open"))
     }
 
     /// Begins a transaction, growing the map first if another process has.
-    pub(super) fn begin_with<T>(
+    pub(super) fn begin_with<T>(&self, begin: impl FnMut() -> Result<T, heed::Error>) -> Result<(T, Pass), StoreError> {
+        self.begin("begin a transaction", begin)
+    }
+
+    /// The same for other things that have a transaction while they last.
+    pub(super) fn begin<T>(
         &self,
+        context: &'static str,
         mut begin: impl FnMut() -> Result<T, heed::Error>,
     ) -> Result<(T, Pass), StoreError> {
         loop {
@@ -313,7 +244,7 @@ impl Shared {
                     drop(pass);
                     self.set_map_size(0, RESIZE_PATIENCE)?;
                 }
-                Err(error) => return Err(engine("begin a transaction", error)),
+                Err(error) => return Err(engine(context, error)),
             }
         }
     }
@@ -401,9 +332,7 @@ impl Engine for Environment {
     }
 
     fn begin_read(&self) -> Result<Box<dyn Transaction>, StoreError> {
-        let shared = self.shared.clone();
-        let (txn, pass) = shared.begin_with(|| shared.env.clone().static_read_txn())?;
-        Ok(Box::new(ReadTransaction::new(txn, pass, shared)))
+        Ok(Box::new(self.read()?))
     }
 
     fn get(&self, table: Handle, key: &[u8], out: &mut Vec<u8>) -> Result<bool, StoreError> {

@@ -60,6 +60,22 @@ pub(super) fn check(path: &Path) -> io::Result<Result<(), Fault>> {
     }
 }
 
+/// How many pages each transaction has freed that are not in use again. None if
+/// the list cannot be read. The caller has a read transaction open.
+pub(super) fn free_pages(path: &Path) -> io::Result<Option<Vec<(u64, u64)>>> {
+    let mut file = File::open(path)?;
+    // A commit while it is read moves the root; the pages themselves stay.
+    for _ in 0..3 {
+        let Some(meta) = newest(&mut file)? else { return Ok(None) };
+        let pages = file.metadata()?.len() / meta.page_size;
+        let mut walk = Walk::new(&mut file, &meta, pages);
+        if meta.free_root == NO_PAGE || walk.tree(meta.free_root, MAX_DEPTH)? {
+            return Ok(Some(walk.lists));
+        }
+    }
+    Ok(None)
+}
+
 struct Meta {
     page_size: u64,
     free_root: u64,
@@ -99,7 +115,7 @@ fn missing_are_free(file: &mut File, meta: &Meta, pages: u64) -> io::Result<bool
         return Ok(false);
     }
     let missing = (meta.last_page - pages).saturating_add(1);
-    let mut walk = Walk { file, page_size: meta.page_size, pages, last: meta.last_page, free: 0, visits: pages };
+    let mut walk = Walk::new(file, meta, pages);
     let whole = meta.free_root == NO_PAGE || walk.tree(meta.free_root, MAX_DEPTH)?;
     Ok(whole && walk.free == missing)
 }
@@ -114,9 +130,16 @@ struct Walk<'f> {
     free: u64,
     /// How many pages may still be visited: a damaged tree may have a cycle.
     visits: u64,
+    /// The transactions that have lists, and the lengths of these.
+    lists: Vec<(u64, u64)>,
 }
 
-impl Walk<'_> {
+impl<'f> Walk<'f> {
+    fn new(file: &'f mut File, meta: &Meta, pages: u64) -> Self {
+        let (page_size, last) = (meta.page_size, meta.last_page);
+        Walk { file, page_size, pages, last, free: 0, visits: pages, lists: Vec::new() }
+    }
+
     /// False if the tree is damaged.
     fn tree(&mut self, page: u64, depth: u32) -> io::Result<bool> {
         if depth == 0 || self.visits == 0 || page >= self.pages {
@@ -133,6 +156,7 @@ impl Walk<'_> {
             let node = usize::from(u16_at(&bytes, PAGE_HEADER + 2 * index));
             let low = u64::from(u16_at(&bytes, node)) | u64::from(u16_at(&bytes, node + 2)) << 16;
             let node_flags = u16_at(&bytes, node + 4);
+            let txn = u64_at(&bytes, node + 8);
             let value = node + 8 + usize::from(u16_at(&bytes, node + 6));
             let sound = if flags & BRANCH != 0 {
                 self.tree(low | u64::from(node_flags) << 32, depth - 1)?
@@ -143,9 +167,9 @@ impl Walk<'_> {
                 let mut list = vec![0; low as usize];
                 start < self.pages
                     && read_at(self.file, start * self.page_size + PAGE_HEADER as u64, &mut list)?
-                    && self.list(&list)
+                    && self.list(txn, &list)
             } else {
-                bytes.get(value..value + low as usize).is_some_and(|list| self.list(list))
+                bytes.get(value..value + low as usize).is_some_and(|list| self.list(txn, list))
             };
             if !sound {
                 return Ok(false);
@@ -155,12 +179,13 @@ impl Walk<'_> {
     }
 
     /// A list of pages: their number, and they.
-    fn list(&mut self, list: &[u8]) -> bool {
+    fn list(&mut self, txn: u64, list: &[u8]) -> bool {
         let count = u64_at(list, 0);
         let numbers = list.get(8..).unwrap_or_default();
         if count > (numbers.len() / 8) as u64 {
             return false;
         }
+        self.lists.push((txn, count));
         let numbers = numbers.chunks_exact(8).take(count as usize).map(|number| u64_at(number, 0));
         self.free += numbers.filter(|page| (self.pages..=self.last).contains(page)).count() as u64;
         true

@@ -8,15 +8,24 @@
 //! resized, and everything that was written so far is written again; if another
 //! process has committed in between, the answer is `conflict` instead.
 
+mod copy;
 mod environment;
+mod exclusive;
 #[cfg(target_pointer_width = "64")]
 mod file;
 mod gate;
+mod readers;
+mod snapshot;
+mod stats;
 mod transaction;
 
 use std::path::PathBuf;
 
-pub use environment::{Environment, EnvironmentStats, TableStats};
+pub use environment::Environment;
+pub use exclusive::Exclusive;
+pub use readers::Reader;
+pub use snapshot::Snapshot;
+pub use stats::{EnvironmentStats, TableStats};
 
 /// The longest key of a default build of LMDB.
 pub const MAX_KEY_SIZE: u32 = 511;
@@ -111,6 +120,18 @@ pub enum OpenError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Somebody has it open who must not.
+    #[error(
+        "{0} is open in another program, or elsewhere in this one; `host stats` lists its readers: end what uses it and \
+         try again"
+    )]
+    InUse(PathBuf),
+    /// Another build of LMDB has it open, whose lock file is of another format.
+    #[error(
+        "{0} is open in a program with another version of LMDB, for instance mdb_stat; end it and try again: the two \
+         cannot share a store, only take turns"
+    )]
+    OtherLmdb(PathBuf),
     /// The same process has it open in another way.
     #[error("{0} is open in this process with other options; use the same options or close it first")]
     OtherOptions(PathBuf),
