@@ -1,8 +1,8 @@
 //! The command line: one module a command.
 
+mod backup;
 #[cfg(feature = "bench")]
 mod bench;
-mod backup;
 mod call;
 mod compare;
 mod complete;

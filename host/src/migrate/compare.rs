@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::types::Value;
 use serde::Serialize;
 
+use super::chunks::matched_files;
 use super::read::{SqlRow, convert, row_kind};
 use super::source::{Source, TABLES, TableSpec, Tolerance};
-use super::{MigrateError, Result, matched_files};
+use super::{MigrateError, Result};
 use crate::Tracker;
 use crate::export;
 use crate::types::{Row, RowKind};
