@@ -15,66 +15,69 @@ use std::cell::UnsafeCell;
 /// The arena's size. A page of a thousand records has about as much.
 const SIZE: usize = 1 << 20;
 
+/// How the arena is aligned; what wants more goes to the standard allocator.
+const ALIGN: usize = 16;
+
 struct Arena(UnsafeCell<State>);
 
 struct State {
-    /// Where the next allocation starts; 0 before the first.
+    /// How much is taken, from the start.
     top: usize,
     /// Allocations that were not freed.
     live: usize,
-    /// Where the arena starts, and where it ends.
-    start: usize,
-    end: usize,
 }
 
 // SAFETY: a component without threads is never entered by two of them.
 unsafe impl Sync for Arena {}
 
+// `ALIGN` bytes, which `repr` wants as a number.
 #[repr(align(16))]
 struct Space(UnsafeCell<[u8; SIZE]>);
 
 // SAFETY: as above.
 unsafe impl Sync for Space {}
 
+const _: () = assert!(align_of::<Space>() == ALIGN);
+
 static SPACE: Space = Space(UnsafeCell::new([0; SIZE]));
 
 #[global_allocator]
-static ARENA: Arena = Arena(UnsafeCell::new(State { top: 0, live: 0, start: 0, end: 0 }));
+static ARENA: Arena = Arena(UnsafeCell::new(State { top: 0, live: 0 }));
 
 impl State {
-    #[inline]
-    fn holds(&self, address: usize) -> bool {
-        address.wrapping_sub(self.start) < SIZE && self.start != 0
-    }
-
+    /// Where in the arena there is room.
     #[inline]
     fn alloc(&mut self, layout: Layout) -> Option<usize> {
-        if self.start == 0 {
-            self.start = SPACE.0.get().addr();
-            (self.top, self.end) = (self.start, self.start + SIZE);
+        if layout.align() > ALIGN {
+            return None;
         }
-        let address = (self.top + layout.align() - 1) & !(layout.align() - 1);
-        let end = address.checked_add(layout.size()).filter(|end| *end <= self.end)?;
+        let offset = self.top.next_multiple_of(layout.align());
+        let end = offset.checked_add(layout.size()).filter(|end| *end <= SIZE)?;
         self.top = end;
         self.live += 1;
-        Some(address)
+        Some(offset)
     }
 
     #[inline]
-    fn dealloc(&mut self, address: usize, size: usize) {
+    fn dealloc(&mut self, offset: usize, size: usize) {
         self.live -= 1;
         if self.live == 0 {
-            self.top = self.start;
-        } else if address + size == self.top {
-            self.top = address;
+            self.top = 0;
+        } else if offset + size == self.top {
+            self.top = offset;
         }
     }
 }
 
-/// A pointer into the arena.
-fn pointer(address: usize) -> *mut u8 {
-    let start = SPACE.0.get().cast::<u8>();
-    start.wrapping_add(address - start.addr())
+fn start() -> *mut u8 {
+    SPACE.0.get().cast()
+}
+
+/// Where in the arena a pointer points; none if it is not the arena's.
+#[inline]
+fn offset(ptr: *mut u8) -> Option<usize> {
+    let offset = ptr.addr().wrapping_sub(start().addr());
+    (offset < SIZE).then_some(offset)
 }
 
 // SAFETY: an address of the arena is given out once until it is freed, because
@@ -84,7 +87,7 @@ unsafe impl GlobalAlloc for Arena {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: there is one thread, and no reference to the state outlives a method.
         match unsafe { &mut *self.0.get() }.alloc(layout) {
-            Some(address) => pointer(address),
+            Some(offset) => start().wrapping_add(offset),
             // SAFETY: the caller's promises are those that the system asks for.
             None => unsafe { System.alloc(layout) },
         }
@@ -92,27 +95,24 @@ unsafe impl GlobalAlloc for Arena {
 
     #[inline]
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: as in `alloc`.
-        let state = unsafe { &mut *self.0.get() };
-        if state.holds(ptr.addr()) {
-            state.dealloc(ptr.addr(), layout.size());
-        } else {
+        match offset(ptr) {
+            // SAFETY: as in `alloc`.
+            Some(offset) => unsafe { &mut *self.0.get() }.dealloc(offset, layout.size()),
             // SAFETY: what is not the arena's came from the system.
-            unsafe { System.dealloc(ptr, layout) }
+            None => unsafe { System.dealloc(ptr, layout) },
         }
     }
 
     #[inline]
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // SAFETY: as in `alloc`.
-        let state = unsafe { &mut *self.0.get() };
-        if !state.holds(ptr.addr()) {
+        let Some(offset) = offset(ptr) else {
             // SAFETY: what is not the arena's came from the system.
             return unsafe { System.realloc(ptr, layout, new_size) };
-        }
-        let address = ptr.addr();
-        if address + layout.size() == state.top && address.saturating_add(new_size) <= state.end {
-            state.top = address + new_size;
+        };
+        // SAFETY: as in `alloc`.
+        let state = unsafe { &mut *self.0.get() };
+        if offset + layout.size() == state.top && offset.saturating_add(new_size) <= SIZE {
+            state.top = offset + new_size;
             return ptr;
         }
         if new_size <= layout.size() {

@@ -179,9 +179,7 @@ impl<'t> Writer<'t> {
             (None, Some(new)) => self.insert(new),
             (Some(old), None) => {
                 self.delete(Old::TABLE, &old.key());
-                let facts = Facts::of(Some(old));
-                facts.tallies.iter().for_each(|(key, by)| self.add_tally(key, -by));
-                facts.facts.into_iter().for_each(|fact| self.retract(fact));
+                old.index(&mut Stating { writer: self, holds: false });
             }
             (None, None) => {}
         }
@@ -207,8 +205,8 @@ impl<'t> Writer<'t> {
         let mut retracted = Vec::new();
         let mut asserted = Vec::new();
         index::diff(old, new, |fact| retracted.push(fact), |fact| asserted.push(fact));
-        retracted.into_iter().for_each(|fact| self.retract(fact));
-        asserted.into_iter().for_each(|fact| self.assert(fact));
+        retracted.into_iter().for_each(|fact| self.state(fact, false));
+        asserted.into_iter().for_each(|fact| self.state(fact, true));
     }
 
     fn put_record<'a, R: Record<'a>>(&mut self, record: &R, value: &[u8]) {
@@ -225,7 +223,7 @@ impl<'t> Writer<'t> {
         let mut value = Vec::with_capacity(256);
         new.encode(&mut value);
         self.put_record(new, &value);
-        new.index(&mut Asserting(self));
+        new.index(&mut Stating { writer: self, holds: true });
     }
 
     /// Deletes a record.
@@ -235,29 +233,19 @@ impl<'t> Writer<'t> {
 
     /// Asserts what follows from a record that is already there, for rebuilding.
     pub fn assert_facts<'a, R: Record<'a>>(&mut self, record: &R) {
-        record.index(&mut Asserting(self));
+        record.index(&mut Stating { writer: self, holds: true });
     }
 
-    fn assert(&mut self, fact: Fact) {
+    /// Makes a fact hold, or no longer hold.
+    fn state(&mut self, fact: Fact, holds: bool) {
         match fact {
-            Fact::Entry { table, key, value } => self.put(table, &key, &value),
-            Fact::Owner { table, key_hash, owner } => {
-                self.owners.push(Change { table, key: key_hash, item: owner, added: true });
-            }
-            Fact::Member { table, key, member } => {
-                self.groups.push(Change { table, key, item: member, added: true });
-            }
-        }
-    }
-
-    fn retract(&mut self, fact: Fact) {
-        match fact {
+            Fact::Entry { table, key, value } if holds => self.put(table, &key, &value),
             Fact::Entry { table, key, .. } => self.delete(table, &key),
             Fact::Owner { table, key_hash, owner } => {
-                self.owners.push(Change { table, key: key_hash, item: owner, added: false });
+                self.owners.push(Change { table, key: key_hash, item: owner, added: holds });
             }
             Fact::Member { table, key, member } => {
-                self.groups.push(Change { table, key, item: member, added: false });
+                self.groups.push(Change { table, key, item: member, added: holds });
             }
         }
     }
@@ -501,15 +489,18 @@ impl<'t> Writer<'t> {
     }
 }
 
-/// Asserts facts as a record states them.
-struct Asserting<'w, 't>(&'w mut Writer<'t>);
+/// Passes a record's facts on as it states them.
+struct Stating<'w, 't> {
+    writer: &'w mut Writer<'t>,
+    holds: bool,
+}
 
-impl Sink for Asserting<'_, '_> {
+impl Sink for Stating<'_, '_> {
     fn fact(&mut self, fact: Fact) {
-        self.0.assert(fact);
+        self.writer.state(fact, self.holds);
     }
     fn tally(&mut self, tally: Tally, what: &str, by: i64) {
-        self.0.add_tally(&tally.key(what), by);
+        self.writer.add_tally(&tally.key(what), if self.holds { by } else { -by });
     }
 }
 

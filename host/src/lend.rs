@@ -65,6 +65,7 @@ pub(crate) fn release_pages(env: &Env<WithoutTls>) {
     // a page that is given back is read again from the file or its cache when
     // it is needed. The caller holds a pass of the gate, so the map is there.
     unsafe {
+        use nix::libc;
         libc::madvise(info.map_addr, info.map_size, libc::MADV_DONTNEED);
     }
 }

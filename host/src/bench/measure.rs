@@ -69,22 +69,16 @@ pub fn measure(
         subject.set_durable(work.durable())?;
     }
     let mut measured = Measured { rounds: vec![Vec::new(); subjects.len()], calls: Vec::new() };
-    let batch = matches!(work, Work::BatchFresh | Work::BatchFreshDurable | Work::BatchAgain);
+    let batch = work.is_batch();
     let rounds = if work.writes() { effort.batches } else { effort.rounds };
     let mut turn = 0;
     if work == Work::BatchAgain {
         samples.next_change();
         subjects.iter_mut().try_for_each(|subject| samples.run(work, 0, &mut **subject).map(drop))?;
     }
-    let mut runs = if batch { vec![1; subjects.len()] } else { calibrate(work, subjects, samples, effort.slice)? };
-    if !batch {
-        // The same questions for all: the slice is as long as the slowest allows.
-        let least = runs.iter().copied().min().unwrap_or(1);
-        let most = least.max(16);
-        runs.iter_mut().for_each(|runs| *runs = (*runs).clamp(1, most.max(*runs / 8)));
-    }
+    let runs = if batch { vec![1; subjects.len()] } else { calibrate(work, subjects, samples, effort.slice)? };
     for _ in 0..rounds {
-        if work == Work::BatchFresh || work == Work::BatchFreshDurable {
+        if batch && work != Work::BatchAgain {
             samples.next_change();
         }
         let mut order: Vec<usize> = (0..subjects.len()).collect();

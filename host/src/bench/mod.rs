@@ -109,7 +109,7 @@ pub fn prepare(
     let mut tracker = Tracker::open(&store)?;
     let samples = Samples::of(&mut tracker, batch, random)?;
     progress("filling the SQLite peer");
-    sqlite::SqliteSubject::fill(&database, &mut tracker)?;
+    crate::export::write_sqlite(&tracker, &database, &|| false)?;
     drop(tracker);
     let heed = kv::Lmdb::open(&lmdb, true)?;
     progress("filling the redb peer");

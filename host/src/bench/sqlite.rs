@@ -6,11 +6,8 @@ use std::path::Path;
 use rusqlite::{Connection, Row, params};
 
 use super::subject::{Change, Result, Subject};
-use crate::types::{FileRecord, FileUpsert, MemoryRecord, Row as AnyRow, RowKind, SymbolRecord, SymbolUpsert};
-use crate::{Clock, Tracker};
-
-/// The schema of the reference, as it stands in a database that it made.
-pub const SCHEMA: &str = include_str!("schema.sql");
+use crate::Clock;
+use crate::types::{FileRecord, FileUpsert, MemoryRecord, SymbolRecord, SymbolUpsert};
 
 /// rusqlite.
 pub struct SqliteSubject {
@@ -102,76 +99,6 @@ impl SqliteSubject {
         let mut subject = SqliteSubject { connection, clock: clock.clone() };
         subject.set_durable(true)?;
         Ok(subject)
-    }
-
-    /// Makes a database with the files, symbols and memories of a tracker.
-    pub fn fill(path: &Path, from: &mut Tracker) -> Result<()> {
-        let mut connection = Connection::open(path)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.execute_batch(SCHEMA)?;
-        let transaction = connection.transaction()?;
-        {
-            let mut files =
-                transaction.prepare(sql!("INSERT INTO files (", FILE, ") VALUES (?,?,?,?,?,?,?,?,?,?,?)"))?;
-            let mut symbols =
-                transaction.prepare(sql!("INSERT INTO symbols (", SYMBOL, ") VALUES (?,?,?,?,?,?,?,?,?,?,?)"))?;
-            let mut memories = transaction.prepare(
-                "INSERT INTO memories (id, task, insights, context, symbol_keys, text, tags, blob_offset, blob_length, \
-                 key_hash, created_at, updated_at, vector_offset, vector_length) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            )?;
-            for kind in [RowKind::File, RowKind::Symbol, RowKind::Memory] {
-                for row in from.rows(kind, 1000) {
-                    match row? {
-                        AnyRow::File(f) => files.execute(params![
-                            f.path,
-                            f.mtime,
-                            f.size,
-                            f.content_hash,
-                            f.blob_offset,
-                            f.blob_length,
-                            f.key_hash.cast_signed(),
-                            f.indexed_at,
-                            f.vector_offset,
-                            f.vector_length,
-                            f.detected_contexts
-                        ])?,
-                        AnyRow::Symbol(s) => symbols.execute(params![
-                            s.id.cast_signed(),
-                            s.file_path,
-                            s.name,
-                            s.kind,
-                            s.line_start,
-                            s.line_end,
-                            s.blob_offset,
-                            s.blob_length,
-                            s.key_hash.cast_signed(),
-                            s.vector_offset,
-                            s.vector_length
-                        ])?,
-                        AnyRow::Memory(m) => memories.execute(params![
-                            m.id,
-                            m.task,
-                            m.insights,
-                            m.context,
-                            m.symbol_keys,
-                            m.text,
-                            m.tags,
-                            m.blob_offset,
-                            m.blob_length,
-                            m.key_hash.cast_signed(),
-                            m.created_at,
-                            m.updated_at,
-                            m.vector_offset,
-                            m.vector_length
-                        ])?,
-                        _ => 0,
-                    };
-                }
-            }
-        }
-        transaction.commit()?;
-        connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
-        Ok(())
     }
 
     fn now(&self) -> f64 {

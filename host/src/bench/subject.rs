@@ -11,6 +11,9 @@ pub enum BenchError {
     /// A migration failed.
     #[error("the migration failed")]
     Migrate(#[from] crate::migrate::MigrateError),
+    /// The database of the SQLite peer could not be written.
+    #[error("the database of the SQLite peer cannot be written")]
+    Export(#[from] crate::export::ExportError),
     /// SQLite failed.
     #[error("SQLite failed")]
     Sqlite(#[from] rusqlite::Error),

@@ -1,36 +1,35 @@
 //! The tracker, through its component.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::subject::{Change, Result, Subject};
 use crate::types::{FileRecord, FileUpsert, MemoryRecord, SymbolRecord};
-use crate::{Clock, Durability, Tracker};
+use crate::{Clock, Durability, Options, Tracker};
 
 /// Entries a page of the lists.
 const PAGE: u32 = 1000;
 
 /// The tracker.
 pub struct TrackerSubject {
+    /// None until it is opened, or opened again.
     tracker: Option<Tracker>,
-    path: PathBuf,
-    clock: Clock,
+    options: Options,
+    durability: Durability,
 }
 
 impl TrackerSubject {
     /// Opens the store at a path.
     pub fn open(path: &Path, clock: &Clock) -> Result<Self> {
-        let mut subject = TrackerSubject { tracker: None, path: path.to_owned(), clock: clock.clone() };
-        subject.set_durable(true)?;
+        let options = Tracker::options(path).clock(clock.clone());
+        let mut subject = TrackerSubject { tracker: None, options, durability: Durability::Sync };
+        subject.tracker()?;
         Ok(subject)
     }
 
     fn tracker(&mut self) -> Result<&mut Tracker> {
         match self.tracker {
             Some(ref mut tracker) => Ok(tracker),
-            None => {
-                let tracker = Tracker::options(&self.path).clock(self.clock.clone()).open()?;
-                Ok(self.tracker.insert(tracker))
-            }
+            None => Ok(self.tracker.insert(self.options.clone().durability(self.durability).open()?)),
         }
     }
 }
@@ -41,11 +40,10 @@ impl Subject for TrackerSubject {
     }
 
     fn set_durable(&mut self, durable: bool) -> Result<()> {
+        self.durability = if durable { Durability::Sync } else { Durability::NoSync };
         // The environment is opened once in a process, so the old one goes first.
         self.tracker = None;
-        let durability = if durable { Durability::Sync } else { Durability::NoSync };
-        let options = Tracker::options(&self.path).clock(self.clock.clone()).durability(durability);
-        self.tracker = Some(options.open()?);
+        self.tracker()?;
         Ok(())
     }
 

@@ -87,9 +87,14 @@ impl Work {
         !matches!(self, Work::BatchFresh | Work::BatchAgain)
     }
 
+    /// True for batches, which are measured one at a time.
+    pub fn is_batch(self) -> bool {
+        matches!(self, Work::BatchFresh | Work::BatchFreshDurable | Work::BatchAgain)
+    }
+
     /// True if it changes the data.
     pub fn writes(self) -> bool {
-        matches!(self, Work::BatchFresh | Work::BatchFreshDurable | Work::BatchAgain | Work::UpsertFile)
+        self.is_batch() || self == Work::UpsertFile
     }
 }
 

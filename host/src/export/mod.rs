@@ -1,8 +1,9 @@
 //! Stores into other formats, and back.
 //!
 //! [`write_jsonl`] writes every record as a line of JSON, [`Import`] reads such
-//! lines. [`write_sqlite`] writes a database that FileTracker opens. An export is of one snapshot ([`crate::Tracker::snapshot`]): it holds
-//! what one commit has left, whatever is written meanwhile.
+//! lines. [`write_sqlite`] writes a database that FileTracker opens. An export
+//! is of one snapshot ([`crate::Tracker::snapshot`]): it holds what one commit
+//! has left, whatever is written meanwhile.
 
 mod import;
 mod jsonl;
@@ -88,6 +89,30 @@ pub fn kind_name(kind: RowKind) -> &'static str {
     }
 }
 
+/// A snapshot of a store that is not half of a migration.
+fn whole(tracker: &Tracker) -> Result<Tracker, ExportError> {
+    let mut snapshot = tracker.snapshot()?;
+    snapshot.require_complete()?;
+    Ok(snapshot)
+}
+
+/// Passes every row of a snapshot on; asks before each page whether to stop.
+fn each_row(
+    snapshot: &mut Tracker,
+    interrupted: &dyn Fn() -> bool,
+    mut take: impl FnMut(Row) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    for kind in ROW_KINDS {
+        for (number, row) in snapshot.rows(kind, PAGE).enumerate() {
+            if number % PAGE as usize == 0 && interrupted() {
+                return Err(ExportError::Interrupted);
+            }
+            take(row?)?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes every row of a store to a stream: one JSON object a line, whose one
 /// name is the row's kind and whose value is the row, both as in
 /// `wit/types.wit`. Integers are exact, doubles have all their digits, and
@@ -103,18 +128,11 @@ pub fn write_jsonl(
     out: &mut dyn Write,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Rows, ExportError> {
-    let mut snapshot = tracker.snapshot()?;
-    snapshot.require_complete()?;
     let mut rows = Rows::default();
-    for kind in ROW_KINDS {
-        for (number, row) in snapshot.rows(kind, PAGE).enumerate() {
-            if number % PAGE as usize == 0 && interrupted() {
-                return Err(ExportError::Interrupted);
-            }
-            jsonl::write(&row?, out).map_err(ExportError::Write)?;
-            rows.count(kind);
-        }
-    }
+    each_row(&mut whole(tracker)?, interrupted, |row| {
+        rows.count(kind_of(&row));
+        jsonl::write(&row, out).map_err(ExportError::Write)
+    })?;
     out.flush().map_err(ExportError::Write)?;
     Ok(rows)
 }

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Params, params};
 use serde::Serialize;
 
-use super::{ExportError, PAGE, Rows, jsonl, schema};
+use super::{ExportError, Rows, jsonl, schema};
 use crate::Tracker;
 use crate::place::Partial;
-use crate::types::{CounterRow, ROW_KINDS, Row};
+use crate::types::{CounterRow, Row};
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,22 +44,14 @@ pub fn write_sqlite(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<SqliteExport, ExportError> {
     let to = to.as_ref();
-    let mut snapshot = tracker.snapshot()?;
-    snapshot.require_complete()?;
+    let mut snapshot = super::whole(tracker)?;
     let partial = Partial::file(to)?;
     let mut rest_path = to.to_owned().into_os_string();
     rest_path.push(".rest.jsonl");
     let rest_path = PathBuf::from(rest_path);
     let rest = Partial::file(&rest_path)?;
     let mut writer = Writer::new(partial.path(), rest.handle())?;
-    for kind in ROW_KINDS {
-        for (number, row) in snapshot.rows(kind, PAGE).enumerate() {
-            if number % PAGE as usize == 0 && interrupted() {
-                return Err(ExportError::Interrupted);
-            }
-            writer.add(&row?)?;
-        }
-    }
+    super::each_row(&mut snapshot, interrupted, |row| writer.add(&row))?;
     let (rows, left_behind) = writer.finish()?;
     let rest_file = if left_behind.is_empty() {
         None

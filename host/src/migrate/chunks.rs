@@ -92,7 +92,7 @@ fn read(source: &Source, table: usize, after: Option<i64>, sender: &SyncSender<R
 }
 
 /// The files of a pattern in byte order; those that are no text are rejected with their own rows.
-pub fn matched_files(source: &Source, key_hash: u64) -> Result<Vec<String>> {
+fn matched_files(source: &Source, key_hash: u64) -> Result<Vec<String>> {
     let Some(links) =
         source::TableSpec::position("pattern_cache_files").filter(|links| source.columns(*links).is_some())
     else {

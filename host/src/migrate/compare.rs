@@ -10,16 +10,16 @@ use std::path::{Path, PathBuf};
 use rusqlite::types::Value;
 use serde::Serialize;
 
-use super::chunks::matched_files;
-use super::read::{SqlRow, convert, row_kind};
+use super::chunks::chunks;
+use super::read::row_kind;
 use super::source::{Source, TABLES, TableSpec, Tolerance};
 use super::{MigrateError, Result};
 use crate::Tracker;
 use crate::export;
 use crate::types::{Row, RowKind};
 
-/// Rows a call.
-const ROWS_PER_CALL: usize = 2_000;
+/// Rows a page of the store.
+const PAGE: u32 = 2_000;
 
 /// How to compare.
 #[derive(Debug, Clone)]
@@ -130,12 +130,12 @@ impl Comparison {
     ///
     /// If either side cannot be read. Differences are no error.
     pub fn run(&self, tracker: &Tracker) -> Result<Report> {
-        let source = Source::open(&self.database, self.tolerance)?;
+        let mut source = Source::open(&self.database, self.tolerance)?;
         let mut store = tracker.snapshot()?;
         let mut report = Report { tables: Vec::new(), sequences: 0, differences: Vec::new() };
         for table in 0..TABLES.len() {
             let listed = List { left: self.listed, differences: &mut report.differences };
-            let compared = Compare { source: &source, store: &mut store, table, listed }.run()?;
+            let compared = Compare { source: &mut source, store: &mut store, table, listed }.run()?;
             report.tables.push(compared);
         }
         report.sequences = sequences(&source, &mut store, &mut report.differences)?;
@@ -159,7 +159,7 @@ impl List<'_> {
 }
 
 struct Compare<'r> {
-    source: &'r Source,
+    source: &'r mut Source,
     store: &'r mut Tracker,
     table: usize,
     listed: List<'r>,
@@ -186,59 +186,18 @@ impl Compare<'_> {
     }
 
     fn look_up_in_store(&mut self, result: &mut TableComparison) -> Result<()> {
-        let Some(columns) = self.source.columns(self.table) else { return Ok(()) };
-        let sql = format!("SELECT rowid, {columns} FROM {} ORDER BY rowid", result.table);
-        let mut statement = self.source.connection.prepare(&sql).map_err(|e| self.source.error(e))?;
-        let mut rows = statement.query([]).map_err(|e| self.source.error(e))?;
-        let mut waiting: Vec<Row> = Vec::with_capacity(ROWS_PER_CALL);
-        loop {
-            let row = rows.next().map_err(|e| self.source.error(e))?;
-            let ended = row.is_none();
-            match row.map(|row| convert(&SqlRow::new(row, self.table))) {
-                Some(Ok(Row::Pattern(mut pattern))) => {
-                    pattern.matched_files = matched_files(self.source, pattern.key_hash)?;
-                    waiting.push(Row::Pattern(pattern));
+        let Compare { source, store, table, listed } = self;
+        chunks(source, *table, None, |chunks| {
+            for chunk in chunks {
+                let chunk = chunk?;
+                result.rejected += chunk.rejected.len() as u64;
+                let found = store.find_rows(&chunk.rows)?;
+                for (given, found) in chunk.rows.iter().zip(found) {
+                    compare(given, found, result, row_kind(*table), listed);
                 }
-                Some(Ok(row)) => waiting.push(row),
-                Some(Err(_)) => result.rejected += 1,
-                None => {}
             }
-            if waiting.len() == ROWS_PER_CALL || ended {
-                let found = self.store.find_rows(&waiting)?;
-                for (given, found) in waiting.iter().zip(found) {
-                    self.compare(given, found, result);
-                }
-                waiting.clear();
-            }
-            if ended {
-                return Ok(());
-            }
-        }
-    }
-
-    fn compare(&mut self, given: &Row, found: Option<Row>, result: &mut TableComparison) {
-        let (table, kind) = (result.table, row_kind(self.table));
-        match found.map(without_what_sqlite_lacks) {
-            None => {
-                result.missing += 1;
-                self.listed.add(|| Difference {
-                    table,
-                    kind: Kind::Missing,
-                    key: key(kind, given),
-                    fields: BTreeMap::new(),
-                });
-            }
-            Some(found) if found != *given => {
-                result.different += 1;
-                self.listed.add(|| Difference {
-                    table,
-                    kind: Kind::Different,
-                    key: key(kind, given),
-                    fields: fields_that_differ(given, &found),
-                });
-            }
-            Some(_) => {}
-        }
+            Ok(())
+        })
     }
 
     fn look_up_in_database(&mut self, result: &mut TableComparison) -> Result<()> {
@@ -249,7 +208,7 @@ impl Compare<'_> {
             Some(_) => Some(self.source.connection.prepare(&sql).map_err(|e| self.source.error(e))?),
             None => None,
         };
-        for row in self.store.rows(kind, ROWS_PER_CALL as u32) {
+        for row in self.store.rows(kind, PAGE) {
             let row = row?;
             let found: i64 = match (&mut statement, key_values(&row)) {
                 (Some(statement), Some(values)) => {
@@ -269,6 +228,27 @@ impl Compare<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Counts and lists how a row of the database differs from what the store has.
+fn compare(given: &Row, found: Option<Row>, result: &mut TableComparison, kind: RowKind, listed: &mut List<'_>) {
+    let table = result.table;
+    match found.map(without_what_sqlite_lacks) {
+        None => {
+            result.missing += 1;
+            listed.add(|| Difference { table, kind: Kind::Missing, key: key(kind, given), fields: BTreeMap::new() });
+        }
+        Some(found) if found != *given => {
+            result.different += 1;
+            listed.add(|| Difference {
+                table,
+                kind: Kind::Different,
+                key: key(kind, given),
+                fields: fields_that_differ(given, &found),
+            });
+        }
+        Some(_) => {}
     }
 }
 
@@ -341,7 +321,7 @@ fn sequences(source: &Source, store: &mut Tracker, differences: &mut Vec<Differe
             both.entry(name).or_default().0 = value;
         }
     }
-    for row in store.rows(RowKind::Counter, ROWS_PER_CALL as u32) {
+    for row in store.rows(RowKind::Counter, PAGE) {
         if let Row::Counter(row) = row.map_err(MigrateError::from)? {
             both.entry(row.name).or_default().1 = row.value;
         }

@@ -3,10 +3,8 @@
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Type, Val};
 
-use super::{BatchState, Deadline, Error, Result, Tracker};
+use super::{BatchState, Deadline, Error, INTERFACE, Result, Tracker};
 use crate::bindings::galaxybrain::tracker::store as wit_store;
-
-const INTERFACE: &str = "galaxybrain:tracker/tracker@0.1.0";
 
 /// A parameter of a function.
 #[derive(Debug, Clone)]

@@ -30,6 +30,9 @@ use session::{Session, Shared};
 /// What every call returns.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// The interface that the component exports.
+const INTERFACE: &str = "galaxybrain:tracker/tracker@0.1.0";
+
 /// How often a call is run again when other writers were faster.
 const RETRIES: u32 = 16;
 

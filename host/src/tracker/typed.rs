@@ -3,7 +3,7 @@
 use wasmtime::Store;
 use wasmtime::component::{Func, Instance};
 
-use super::{Deadline, Result, Tracker};
+use super::{Deadline, INTERFACE, Result, Tracker};
 use crate::lend;
 use crate::types::*;
 
@@ -68,8 +68,6 @@ macro_rules! fast {
         }
     };
 }
-
-const INTERFACE: &str = "galaxybrain:tracker/tracker@0.1.0";
 
 typed! {
     /// True if the file is not in the store, was modified later than recorded,
