@@ -95,6 +95,8 @@ impl SqliteSubject {
     pub fn open(path: &Path, clock: &Clock) -> Result<Self> {
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
+        // The bundled SQLite switches them on; FileTracker never does.
+        connection.pragma_update(None, "foreign_keys", false)?;
         connection.set_prepared_statement_cache_capacity(64);
         let mut subject = SqliteSubject { connection, clock: clock.clone() };
         subject.set_durable(true)?;
