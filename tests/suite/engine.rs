@@ -1,5 +1,6 @@
 //! Opening stores and growing them.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use tracker_host::store::lmdb::{Environment, OpenError, Options};
@@ -34,7 +35,7 @@ fn scans_go_both_ways_and_respect_their_bounds() {
         let mut keys = Vec::new();
         read.scan(tables[0].unwrap(), Range { start, end, descending }, &mut |key, _| {
             keys.push(String::from_utf8(key.to_vec()).unwrap());
-            std::ops::ControlFlow::Continue(())
+            ControlFlow::Continue(())
         })
         .unwrap();
         keys
@@ -45,6 +46,41 @@ fn scans_go_both_ways_and_respect_their_bounds() {
     assert_eq!(keys(b"", b"b", true), ["a"]);
     // A start may be longer than any key: the key after the longest one.
     assert_eq!(keys(&[b'b'; 600], b"", false), ["c"]);
+}
+
+#[test]
+fn many_keys_are_answered_as_each_alone_whatever_their_order_and_gaps() {
+    let (_dir, environment) = environment(Options::default());
+    let tables = environment.open_tables(&["t".into()]).unwrap();
+    let table = tables[0].unwrap();
+    let mut write = environment.begin_write().unwrap();
+    let there: Vec<u64> = [0..20, 22..30, 255..258, 1000..1001].into_iter().flatten().collect();
+    for n in &there {
+        write.write(&put(&n.to_be_bytes(), &n.to_le_bytes()), &tables).unwrap();
+    }
+    write.write(&put(b"between", b"text"), &tables).unwrap();
+    let keys = |numbers: &[u64]| -> Vec<Vec<u8>> { numbers.iter().map(|n| n.to_be_bytes().to_vec()).collect() };
+    let up: Vec<u64> = (0..40).chain(250..260).collect();
+    let down: Vec<u64> = up.iter().rev().copied().collect();
+    let mut mixed = keys(&[5, 6, 7, 7, 8, 3, u64::MAX, 0, 1, 19, 20, 21, 22, 23, 999, 1000, 1001]);
+    mixed.extend([b"between".to_vec(), b"betweeo".to_vec(), vec![], vec![1; 600], 5u64.to_be_bytes().to_vec()]);
+    let check = |transaction: &dyn tracker_host::store::Transaction| {
+        for asked in [keys(&up), keys(&down), mixed.clone()] {
+            for enough in [1, 3, asked.len()] {
+                let mut answers = Vec::new();
+                let mut visit = |value: Option<&[u8]>| {
+                    answers.push(value.map(<[u8]>::to_vec));
+                    if answers.len() == enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                };
+                transaction.get_many(table, &mut asked.iter().map(Vec::as_slice), &mut visit).unwrap();
+                let single = |key: &Vec<u8>| transaction.get(table, key).unwrap().map(|value| value.to_vec());
+                assert_eq!(answers, asked.iter().take(enough).map(single).collect::<Vec<_>>());
+            }
+        }
+    };
+    check(&*write);
+    write.commit().unwrap();
+    check(&*environment.begin_read().unwrap());
 }
 
 #[test]

@@ -75,6 +75,9 @@ pub struct Handle(pub u32);
 /// Takes the key and value of each entry of a scan, until it breaks.
 pub type Visitor<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
+/// Takes the value of each key of a `get_many`, or that there is none, until it breaks.
+pub type ValueVisitor<'a> = dyn FnMut(Option<&[u8]>) -> ControlFlow<()> + 'a;
+
 /// Keys from `start` to before `end`; empty means unbounded.
 #[derive(Clone, Copy, Debug)]
 pub struct Range<'a> {
@@ -111,6 +114,21 @@ pub trait Engine: Send + Sync {
 pub trait Transaction: Send {
     /// The value of a key.
     fn get(&self, table: Handle, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, StoreError>;
+    /// Visits the values of keys in the order of the keys until the visitor
+    /// breaks. An engine that is far away fetches them together.
+    fn get_many(
+        &self,
+        table: Handle,
+        keys: &mut dyn Iterator<Item = &[u8]>,
+        visit: &mut ValueVisitor<'_>,
+    ) -> Result<(), StoreError> {
+        for key in keys {
+            if visit(self.get(table, key)?.as_deref()).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
     /// Visits entries in order until the visitor breaks.
     fn scan(&self, table: Handle, range: Range<'_>, visit: &mut Visitor<'_>) -> Result<(), StoreError>;
     /// The number of entries.

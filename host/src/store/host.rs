@@ -259,21 +259,24 @@ fn get_many<T: StoreHostView>(
         Err(error) => return Ok((Err(error),)),
     };
     let (mut asked, mut hits) = (0, 0);
-    for key in packed::keys(&input) {
-        let key = key?;
-        if asked > 0 && output.len() >= ctx.limits.scan_bytes as usize {
-            break;
-        }
-        let value = match handle {
-            None => None,
-            Some(handle) => match transaction.inner.get(handle, key) {
-                Ok(value) => value,
-                Err(error) => return Ok((Err(convert_error(error)),)),
-            },
-        };
+    packed::keys(&input).try_for_each(|key| key.map(drop))?;
+    let mut keys = packed::keys(&input).map_while(std::result::Result::ok);
+    let enough = ctx.limits.scan_bytes as usize;
+    let mut visit = |value: Option<&[u8]>| {
         asked += 1;
         hits += u64::from(value.is_some());
-        packed::push_value(value.as_deref(), &mut output);
+        packed::push_value(value, &mut output);
+        if output.len() >= enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    match handle {
+        None => {
+            let _ = keys.try_for_each(|_| visit(None));
+        }
+        Some(handle) => {
+            if let Err(error) = transaction.inner.get_many(handle, &mut keys, &mut visit) {
+                return Ok((Err(convert_error(error)),));
+            }
+        }
     }
     tracing::trace!(table = ctx.name(table), keys = asked, hits, "get-many");
     ctx.note(Some(table), |explain, used| {

@@ -44,7 +44,7 @@ use std::time::Duration;
 
 use wasmtime::component::ResourceTable;
 
-pub use engine::{Engine, Handle, Range, StoreError, Transaction, Visitor, each_op};
+pub use engine::{Engine, Handle, Range, StoreError, Transaction, ValueVisitor, Visitor, each_op};
 pub use host::add_to_linker;
 pub use limits::Limits;
 pub use trace::{Explain, TableUse};

@@ -25,6 +25,31 @@ pub fn fresh() -> Fresh {
     Fresh { tracker, dir }
 }
 
+/// True for the long forms of the tests, which `tests/long.sh` runs.
+pub fn long() -> bool {
+    std::env::var_os("TRACKER_LONG").is_some()
+}
+
+/// The short form of a number, or the long one.
+pub fn scale(short: usize, long: usize) -> usize {
+    if self::long() { long } else { short }
+}
+
+/// Prints a figure that `tests/README.md` records.
+pub fn figure(what: &str, number: impl std::fmt::Display) {
+    eprintln!("FIGURE {what}: {number}");
+}
+
+/// False, and says so, if a tool that a test needs is not on this machine. In
+/// CI it has to be there.
+pub fn present(tool: &str, found: bool, install: &str) -> bool {
+    if !found {
+        assert!(std::env::var_os("CI").is_none(), "CI must have {tool}: {install}");
+        eprintln!("SKIPPED: {tool} is not on this machine ({install})");
+    }
+    found
+}
+
 /// A clock that starts at 2,000,000,000 and advances a second at each look.
 pub fn ticking() -> Clock {
     let seconds = Arc::new(AtomicU64::new(2_000_000_000));

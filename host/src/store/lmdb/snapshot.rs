@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Environment;
 use super::transaction::ReadTransaction;
-use crate::store::engine::{Engine, Handle, Range, StoreError, Transaction, Visitor};
+use crate::store::engine::{Engine, Handle, Range, StoreError, Transaction, ValueVisitor, Visitor};
 
 /// An engine for reading all of whose transactions see the same: what was
 /// committed when it was made. They are one transaction of LMDB, which each
@@ -66,6 +66,14 @@ impl Lent {
 impl Transaction for Lent {
     fn get(&self, table: Handle, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, StoreError> {
         self.txn()?.get(table, key)
+    }
+    fn get_many(
+        &self,
+        table: Handle,
+        keys: &mut dyn Iterator<Item = &[u8]>,
+        visit: &mut ValueVisitor<'_>,
+    ) -> Result<(), StoreError> {
+        self.txn()?.get_many(table, keys, visit)
     }
     fn scan(&self, table: Handle, range: Range<'_>, visit: &mut Visitor<'_>) -> Result<(), StoreError> {
         self.txn()?.scan(table, range, visit)

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Runs the long forms of the tests: more kills, more states, longer sequences.
+# What they print as FIGURE lines is recorded in tests/README.md.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+TRACKER_PYTHON=$(tests/setup.sh)
+export TRACKER_PYTHON
+export TRACKER_LONG=1
+cargo test --workspace --no-fail-fast -- --nocapture 2>&1 | tee target/long.log
+echo "== figures"
+grep '^FIGURE' target/long.log | sort
