@@ -18,6 +18,7 @@ mod paging;
 mod peers;
 mod records;
 mod robustness;
+#[allow(dead_code, reason = "not every set of features uses all of it")]
 mod support;
 mod tracking;
 mod verification;

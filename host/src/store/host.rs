@@ -260,7 +260,6 @@ fn get_many<T: StoreHostView>(
     };
     let (mut asked, mut hits) = (0, 0);
     packed::keys(&input).try_for_each(|key| key.map(drop))?;
-    let mut keys = packed::keys(&input).map_while(std::result::Result::ok);
     let enough = ctx.limits.scan_bytes as usize;
     let mut visit = |value: Option<&[u8]>| {
         asked += 1;
@@ -268,15 +267,18 @@ fn get_many<T: StoreHostView>(
         packed::push_value(value, &mut output);
         if output.len() >= enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    match handle {
-        None => {
-            let _ = keys.try_for_each(|_| visit(None));
-        }
-        Some(handle) => {
-            if let Err(error) = transaction.inner.get_many(handle, &mut keys, &mut visit) {
-                return Ok((Err(convert_error(error)),));
+    let answered = {
+        let mut keys = packed::keys(&input).map_while(std::result::Result::ok);
+        match handle {
+            None => {
+                let _ = keys.try_for_each(|_| visit(None));
+                Ok(())
             }
+            Some(handle) => transaction.inner.get_many(handle, &mut keys, &mut visit),
         }
+    };
+    if let Err(error) = answered {
+        return Ok((Err(convert_error(error)),));
     }
     tracing::trace!(table = ctx.name(table), keys = asked, hits, "get-many");
     ctx.note(Some(table), |explain, used| {
