@@ -42,6 +42,7 @@
 pub mod bench;
 #[allow(missing_docs, clippy::all, clippy::unwrap_used, clippy::expect_used)]
 mod bindings;
+pub mod clock;
 mod component;
 pub mod export;
 mod lend;
@@ -93,6 +94,7 @@ fn memory(name: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
+pub use clock::Clock;
 pub use component::{CodeCache, ComponentError, ComponentSource, TRACKER_WASM, engine_config};
 pub use place::PlaceError;
 pub use store::lmdb::{Durability, EnvironmentStats, OpenError, Reader, TableStats};
@@ -100,6 +102,4 @@ pub use store::{Explain, Limits, TableUse};
 /// The version of wasmtime that this library's types belong to.
 pub use wasmtime;
 
-pub use tracker::{
-    Backup, Batch, Clock, Compaction, Error, Options, Pages, Param, Restored, Result, Signature, Tracker,
-};
+pub use tracker::{Backup, Batch, Compaction, Error, Options, Pages, Param, Restored, Result, Signature, Tracker};

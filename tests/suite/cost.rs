@@ -1,9 +1,10 @@
 //! Every query reads in proportion to what it returns, not to what is stored.
 
 use serde_json::{Value, json};
+use tracker_host::Tracker;
 
 use crate::support::calls::call;
-use crate::support::{large, small};
+use crate::support::{ENGINES, large, long, small};
 
 /// What a query may read beyond what it returns.
 const SLACK: u64 = 300;
@@ -11,13 +12,26 @@ const SLACK: u64 = 300;
 #[test]
 fn queries_scan_no_more_than_they_return_and_a_constant() {
     let fixture = large().unwrap_or_else(small);
-    let mut tracker = fixture.tracker();
+    check(&mut fixture.tracker());
+}
+
+#[test]
+fn they_do_over_every_engine() {
+    let fixture = if long() { large().unwrap_or_else(small) } else { small() };
+    for engine in ENGINES.iter().skip(1).filter(|engine| engine.explains) {
+        if let Some(mut opened) = engine.filled(fixture) {
+            check(&mut opened.tracker);
+        }
+    }
+}
+
+fn check(tracker: &mut Tracker) {
     let page = |before: &[Value]| [before, &[Value::Null, json!(20)]].concat();
-    let file = call(&mut tracker, "list_files", &[Value::Null, json!(1)])["items"][0]["path"].clone();
-    let memory = call(&mut tracker, "get_recent_memories", &[json!(1)])[0].clone();
-    let thread = call(&mut tracker, "get_recent_threads", &[json!(1), json!(true)])[0].clone();
-    let pattern = call(&mut tracker, "get_recent_patterns", &[json!(1)])[0].clone();
-    let context = call(&mut tracker, "list_available_contexts", &[])[0].clone();
+    let file = call(tracker, "list_files", &[Value::Null, json!(1)])["items"][0]["path"].clone();
+    let memory = call(tracker, "get_recent_memories", &[json!(1)])[0].clone();
+    let thread = call(tracker, "get_recent_threads", &[json!(1), json!(true)])[0].clone();
+    let pattern = call(tracker, "get_recent_patterns", &[json!(1)])[0].clone();
+    let context = call(tracker, "list_available_contexts", &[])[0].clone();
     let tag = memory["tags"][0].clone();
     let linked = pattern["matched_files"][0].clone();
     let queries: Vec<(&str, Vec<Value>)> = vec![
@@ -78,7 +92,7 @@ fn queries_scan_no_more_than_they_return_and_a_constant() {
     tracker.set_explain(true);
     for (name, arguments) in queries {
         tracker.take_explain();
-        let answer = call(&mut tracker, name, &arguments);
+        let answer = call(tracker, name, &arguments);
         let explain = tracker.take_explain();
         let returned = match &answer {
             Value::Array(items) => items.len(),

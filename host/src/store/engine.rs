@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::packed::Op;
 
@@ -54,6 +55,9 @@ pub enum StoreError {
     /// There is no room on the disk.
     #[error("no space left on the disk; nothing of the transaction was kept")]
     DiskFull(#[source] std::io::Error),
+    /// The engine cannot do this.
+    #[error("the engine behind this store has no {0}")]
+    Unsupported(&'static str),
     /// Anything else the engine says.
     #[error("{context}")]
     Engine {
@@ -106,6 +110,11 @@ pub trait Engine: Send + Sync {
     }
     /// Begins a write transaction, waiting for the one that is running.
     fn begin_write(&self) -> Result<Box<dyn Transaction>, StoreError>;
+    /// An engine for reading all of whose transactions see what is committed
+    /// now. An engine that cannot hold on to a snapshot for so long refuses.
+    fn snapshot(&self) -> Result<Arc<dyn Engine>, StoreError> {
+        Err(StoreError::Unsupported("a snapshot of several calls"))
+    }
     /// The longest key it takes, in bytes.
     fn max_key_size(&self) -> u32;
 }

@@ -36,7 +36,7 @@ mod engine;
 mod host;
 mod limits;
 pub mod lmdb;
-pub mod packed;
+pub mod memory;
 mod trace;
 
 use std::sync::Arc;
@@ -48,6 +48,7 @@ pub use engine::{Engine, Handle, Range, StoreError, Transaction, ValueVisitor, V
 pub use host::add_to_linker;
 pub use limits::Limits;
 pub use trace::{Explain, TableUse};
+pub use tracker_memory::packed;
 
 /// What the adapter keeps for one guest instance.
 pub struct StoreCtx {

@@ -18,13 +18,14 @@ pub use batch::Batch;
 pub use dynamic::{Param, Signature};
 pub use error::Error;
 pub use operations::{Backup, Compaction, Restored};
-pub use options::{Clock, Options};
+pub use options::Options;
 pub use pages::Pages;
 
 use crate::bindings::exports::galaxybrain::tracker::tracker as wit;
 use crate::bindings::galaxybrain::tracker::store as wit_store;
-use crate::store::Explain;
 use crate::store::lmdb::EnvironmentStats;
+use crate::store::memory::Memory;
+use crate::store::{Engine, Explain};
 use session::{Session, Shared};
 
 /// What every call returns.
@@ -32,6 +33,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// The interface that the component exports.
 const INTERFACE: &str = "galaxybrain:tracker/tracker@0.1.0";
+
+/// What a store in memory is called.
+const IN_MEMORY: &str = ":memory:";
 
 /// How often a call is run again when other writers were faster.
 const RETRIES: u32 = 16;
@@ -83,6 +87,32 @@ impl Tracker {
         Options::new(path)
     }
 
+    /// A tracker on an empty store in memory, for tests and for what need not be
+    /// kept. [`Tracker::try_clone`] opens further sessions on it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), tracker_host::Error> {
+    /// let mut tracker = tracker_host::Tracker::in_memory()?;
+    /// tracker.set_metadata("a", "1")?;
+    /// assert_eq!(tracker.try_clone()?.get_metadata("a")?.as_deref(), Some("1"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the component cannot be loaded.
+    pub fn in_memory() -> Result<Self> {
+        Tracker::over(IN_MEMORY, Arc::new(Memory::new())).open()
+    }
+
+    /// Options for a tracker over an engine other than an LMDB environment.
+    /// `name` is what errors call it. Options of environments (durability, map
+    /// size, reading only…) have no meaning for it.
+    pub fn over(name: impl AsRef<Path>, engine: Arc<dyn Engine>) -> Options {
+        Options::over(name, engine)
+    }
+
     fn new(shared: Arc<Shared>) -> Self {
         Tracker { shared, session: None, batch: BatchState::None, explain: false }
     }
@@ -98,25 +128,27 @@ impl Tracker {
         Ok(other)
     }
 
-    /// The directory of the store.
+    /// The directory of the store; over another engine than LMDB what that is called.
     pub fn path(&self) -> &Path {
-        self.shared.environment.path()
+        &self.shared.path
     }
 
     /// Figures of the environment and its tables.
     ///
     /// # Errors
     ///
-    /// If the environment cannot be read.
+    /// If the environment cannot be read, or there is another engine than LMDB.
     pub fn environment_stats(&self) -> Result<EnvironmentStats> {
-        Ok(self.shared.environment.stats()?)
+        Ok(self.shared.environment("figures of an environment")?.stats()?)
     }
 
     /// Gives the pages of the store that are mapped into memory back to the
     /// system, where they stay cached. For bulk work, whose process would
     /// otherwise seem to hold all that it has touched.
     pub fn release_pages(&self) {
-        self.shared.environment.release_pages();
+        if let Some(environment) = &self.shared.environment {
+            environment.release_pages();
+        }
     }
 
     /// Starts or stops counting what calls do in the store.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::session::Shared;
 use super::{Error, Options, Result, Tracker};
 use crate::place::{self, Partial};
-use crate::store::lmdb::{self, Environment, Exclusive, OpenError, Snapshot, TableStats};
+use crate::store::lmdb::{self, Environment, Exclusive, OpenError, TableStats};
 
 /// A backup that was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -64,11 +64,12 @@ impl Tracker {
     ///
     /// # Errors
     ///
-    /// [`crate::PlaceError::Exists`] if there is anything under the name. After an
-    /// error nothing is left behind.
+    /// [`crate::PlaceError::Exists`] if there is anything under the name,
+    /// [`crate::store::StoreError::Unsupported`] over another engine than LMDB. After an error
+    /// nothing is left behind.
     pub fn backup(&self, to: impl AsRef<Path>) -> Result<Backup> {
         let partial = Partial::directory(to.as_ref())?;
-        let bytes = copy(&self.shared.environment, &partial)?;
+        let bytes = copy(self.shared.environment("backups of its own")?, &partial)?;
         partial.place()?;
         Ok(Backup { path: to.as_ref().to_owned(), bytes })
     }
@@ -83,16 +84,16 @@ impl Tracker {
     ///
     /// # Errors
     ///
-    /// If a read transaction cannot be begun.
+    /// If a read transaction cannot be begun, or another engine has no snapshots.
     pub fn snapshot(&self) -> Result<Tracker> {
         let shared = &self.shared;
         let mut tracker = Tracker::new(Arc::new(Shared {
             pre: shared.pre.clone(),
             component: shared.component.clone(),
+            path: shared.path.clone(),
             environment: shared.environment.clone(),
-            engine: Arc::new(Snapshot::new(&shared.environment)?),
+            engine: shared.engine.snapshot()?,
             limits: shared.limits.clone(),
-            clock: shared.clock.clone(),
         }));
         tracker.session()?;
         Ok(tracker)

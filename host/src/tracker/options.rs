@@ -2,34 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::session::Shared;
+use super::session::{Backing, Shared};
 use super::{Result, Tracker};
+use crate::clock::Clock;
 use crate::component::{self, CodeCache, ComponentSource};
-use crate::store::Limits;
 use crate::store::lmdb::{self, Durability, Environment};
-
-/// What the component is told when it asks for the time.
-#[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> Duration + Send + Sync>);
-
-impl Clock {
-    /// The system's clock.
-    pub fn system() -> Self {
-        Clock(Arc::new(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
-    }
-
-    /// A clock that answers what `now` does: the time since 1970.
-    pub fn new(now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        Clock(Arc::new(now))
-    }
-
-    /// The time since 1970.
-    pub fn now(&self) -> Duration {
-        (self.0)()
-    }
-}
+use crate::store::{Engine, Limits};
 
 /// Options for opening a tracker.
 ///
@@ -51,6 +30,8 @@ impl Clock {
 pub struct Options {
     pub(super) path: PathBuf,
     pub(super) environment: lmdb::Options,
+    /// In place of an environment.
+    engine: Option<Arc<dyn Engine>>,
     limits: Limits,
     clock: Clock,
     component: ComponentSource,
@@ -62,11 +43,16 @@ impl Options {
         Options {
             path: path.as_ref().to_owned(),
             environment: lmdb::Options::default(),
+            engine: None,
             limits: Limits::default(),
             clock: Clock::system(),
             component: ComponentSource::default(),
             cache: CodeCache::default(),
         }
+    }
+
+    pub(super) fn over(name: impl AsRef<Path>, engine: Arc<dyn Engine>) -> Self {
+        Options { engine: Some(engine), ..Options::new(name) }
     }
 
     /// Open for reading only; nothing is created. Default false.
@@ -143,8 +129,11 @@ impl Options {
             ComponentSource::Embedded => "the embedded component".to_owned(),
             ComponentSource::File(path) => path.display().to_string(),
         };
-        let environment = Environment::open(&self.path, self.environment)?;
-        let mut tracker = Tracker::new(Arc::new(Shared::new(code, what, environment, self.limits, self.clock)?));
+        let backing = match self.engine {
+            Some(engine) => Backing { path: self.path, environment: None, engine },
+            None => Environment::open(&self.path, self.environment)?.into(),
+        };
+        let mut tracker = Tracker::new(Arc::new(Shared::new(code, what, backing, self.limits, self.clock)?));
         // The first call opens the tables and checks the format.
         tracker.get_import_state()?;
         Ok(tracker)

@@ -1,29 +1,48 @@
 //! An instance of the component and what it runs in.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::{Component, Instance, InstancePre, Linker, ResourceTable};
 use wasmtime::{Store, UpdateDeadline};
 
-use super::options::Clock;
 use super::typed::FastFuncs;
 use super::{Error, Result, ticker};
 use crate::bindings::TrackerComponent;
-use crate::bindings::wasi::clocks::wall_clock::Datetime;
+use crate::clock::{self, Clock};
 use crate::component::ComponentError;
 use crate::store::lmdb::Environment;
-use crate::store::{self, Engine, Limits, StoreCtx, StoreHostView, StoreView};
+use crate::store::{self, Engine, Limits, StoreCtx, StoreError, StoreHostView, StoreView};
 
 /// What all sessions of an environment share.
 pub(super) struct Shared {
     pub(super) pre: InstancePre<State>,
     pub(super) component: Component,
-    pub(super) environment: Environment,
-    /// What the component's transactions are of: the environment, or a snapshot of it.
+    /// The directory of the environment, or what another engine is called.
+    pub(super) path: PathBuf,
+    /// None over another engine.
+    pub(super) environment: Option<Environment>,
+    /// What the component's transactions are of: the environment, a snapshot of it, or another engine.
     pub(super) engine: Arc<dyn Engine>,
     pub(super) limits: Limits,
-    pub(super) clock: Clock,
+}
+
+/// What is behind the trackers of one store.
+pub(super) struct Backing {
+    pub(super) path: PathBuf,
+    pub(super) environment: Option<Environment>,
+    pub(super) engine: Arc<dyn Engine>,
+}
+
+impl From<Environment> for Backing {
+    fn from(environment: Environment) -> Self {
+        Backing {
+            path: environment.path().to_owned(),
+            engine: Arc::new(environment.clone()),
+            environment: Some(environment),
+        }
+    }
 }
 
 /// The state of a session's wasmtime store.
@@ -31,7 +50,6 @@ pub(super) struct State {
     pub(super) store: StoreCtx,
     resources: ResourceTable,
     pub(super) memory: MemoryLimit,
-    clock: Clock,
 }
 
 impl StoreHostView for State {
@@ -77,30 +95,28 @@ impl Shared {
     pub(super) fn new(
         component: Component,
         what: String,
-        environment: Environment,
+        backing: Backing,
         limits: Limits,
         clock: Clock,
     ) -> Result<Self> {
-        let pre = link(component.engine())
+        let pre = link(component.engine(), clock)
             .and_then(|linker| linker.instantiate_pre(&component))
             .and_then(|pre| crate::bindings::TrackerComponentPre::new(pre.clone()).map(|_| pre))
             .map_err(|source| ComponentError::NotATracker { what, source })?;
-        let engine = Arc::new(environment.clone());
-        Ok(Shared { pre, component, environment, engine, limits, clock })
+        let Backing { path, environment, engine } = backing;
+        Ok(Shared { pre, component, path, environment, engine, limits })
+    }
+
+    /// The environment, for what other engines do not have.
+    pub(super) fn environment(&self, what: &'static str) -> Result<&Environment> {
+        self.environment.as_ref().ok_or(Error::Engine(StoreError::Unsupported(what)))
     }
 }
 
-fn link(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
+fn link(engine: &wasmtime::Engine, clock: Clock) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     store::add_to_linker(&mut linker)?;
-    let mut clock = linker.instance("wasi:clocks/wall-clock@0.2.6")?;
-    clock.func_wrap("now", |store: wasmtime::StoreContextMut<'_, State>, (): ()| {
-        let since = store.data().clock.now();
-        Ok((Datetime { seconds: since.as_secs(), nanoseconds: since.subsec_nanos() },))
-    })?;
-    clock.func_wrap("resolution", |_: wasmtime::StoreContextMut<'_, State>, (): ()| {
-        Ok((Datetime { seconds: 0, nanoseconds: 1 },))
-    })?;
+    clock::add_to_linker(&mut linker, clock)?;
     Ok(linker)
 }
 
@@ -111,8 +127,7 @@ impl Session {
         let mut ctx = StoreCtx::new(shared.engine.clone(), shared.limits.clone());
         ctx.set_explain(explain);
         let memory = MemoryLimit { max: shared.limits.memory, denied: false };
-        let mut store =
-            Store::new(shared.component.engine(), State { store: ctx, resources, memory, clock: shared.clock.clone() });
+        let mut store = Store::new(shared.component.engine(), State { store: ctx, resources, memory });
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(shared.limits.copied);
         store.epoch_deadline_callback(|mut store| {

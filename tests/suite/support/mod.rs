@@ -2,8 +2,10 @@
 
 pub mod calls;
 pub mod data;
+pub mod engines;
 
 pub use data::{Fixture, large, small};
+pub use engines::{ENGINES, in_memory};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -12,7 +12,7 @@ use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, Wit
 use super::exclusive;
 use super::gate::{Gate, Pass, Refused, WriterPass};
 use super::transaction::{ReadTransaction, WriteTransaction, get};
-use super::{Durability, MAX_KEY_SIZE, MAX_TABLES, OpenError, Options};
+use super::{Durability, MAX_KEY_SIZE, MAX_TABLES, OpenError, Options, Snapshot};
 use crate::lend;
 use crate::store::engine::{Engine, Handle, StoreError, Transaction};
 
@@ -351,6 +351,10 @@ impl Engine for Environment {
         let writer = shared.enter_writer()?;
         shared.make_room();
         Ok(Box::new(WriteTransaction::begin(shared, writer)?))
+    }
+
+    fn snapshot(&self) -> Result<Arc<dyn Engine>, StoreError> {
+        Ok(Arc::new(Snapshot::new(self)?))
     }
 
     fn max_key_size(&self) -> u32 {

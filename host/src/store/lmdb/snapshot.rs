@@ -46,6 +46,11 @@ impl Engine for Snapshot {
         Err(StoreError::ReadOnly)
     }
 
+    /// The same one: what it sees does not change.
+    fn snapshot(&self) -> Result<Arc<dyn Engine>, StoreError> {
+        Ok(Arc::new(Snapshot { environment: self.environment.clone(), slot: self.slot.clone() }))
+    }
+
     fn max_key_size(&self) -> u32 {
         self.environment.max_key_size()
     }

@@ -52,19 +52,30 @@ fn number(input: &mut &[u8]) -> Result<usize, Malformed> {
     Ok(u32::from_le_bytes(*head) as usize)
 }
 
-/// The operations of `transaction.write`.
-pub fn ops(packed: &[u8]) -> impl Iterator<Item = Result<Op<'_>, Malformed>> {
-    let mut input = packed;
-    std::iter::from_fn(move || {
-        if input.is_empty() {
+/// The items of a packed buffer; the last one may be that it does not parse.
+pub struct Items<'a, T> {
+    input: &'a [u8],
+    item: fn(&mut &'a [u8]) -> Result<T, Malformed>,
+}
+
+impl<T> Iterator for Items<'_, T> {
+    type Item = Result<T, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.input.is_empty() {
             return None;
         }
-        let op = op(&mut input);
-        if op.is_err() {
-            input = &[];
+        let item = (self.item)(&mut self.input);
+        if item.is_err() {
+            self.input = &[];
         }
-        Some(op)
-    })
+        Some(item)
+    }
+}
+
+/// The operations of `transaction.write`.
+pub fn ops(packed: &[u8]) -> Items<'_, Op<'_>> {
+    Items { input: packed, item: op }
 }
 
 fn op<'a>(input: &mut &'a [u8]) -> Result<Op<'a>, Malformed> {
@@ -85,18 +96,13 @@ fn op<'a>(input: &mut &'a [u8]) -> Result<Op<'a>, Malformed> {
 }
 
 /// The keys of `transaction.get-many`.
-pub fn keys(packed: &[u8]) -> impl Iterator<Item = Result<&[u8], Malformed>> {
-    let mut input = packed;
-    std::iter::from_fn(move || {
-        if input.is_empty() {
-            return None;
-        }
-        let key = number(&mut input).and_then(|length| split(&mut input, length));
-        if key.is_err() {
-            input = &[];
-        }
-        Some(key)
-    })
+pub fn keys(packed: &[u8]) -> Items<'_, &[u8]> {
+    Items { input: packed, item: key }
+}
+
+fn key<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
+    let length = number(input)?;
+    split(input, length)
 }
 
 /// Appends an answer of `get-many`.
