@@ -138,11 +138,16 @@ pub fn get(id: &str) -> Result<Option<ConventionRecord>> {
 }
 
 pub fn get_by_key(key_hash: u64) -> Result<Option<ConventionRecord>> {
-    read(|view| {
-        let Some(id) = view.owner(Table::ConventionsByKey, key_hash)? else { return Ok(None) };
-        let key = Key::of_text(list::text_after(Table::ConventionsByKey, &id, 0)?);
-        Ok(Some(view.require(Table::Conventions, &key)?.decode::<Convention>()?.to_record()))
-    })
+    session::find_by_key(
+        Table::ConventionsByKey,
+        key_hash,
+        Table::Conventions,
+        |id| Ok(Key::of_text(list::text_after(Table::ConventionsByKey, id, 0)?)),
+        |stored| {
+            let convention = stored.decode::<Convention>()?;
+            Ok((convention.key_hash == key_hash).then(|| convention.to_record()))
+        },
+    )
 }
 
 // Writes

@@ -1,4 +1,5 @@
-//! The WIT interface: each function, in the interface's order, and where it is.
+//! The WIT interface: each function, in the interface's order, and where it is;
+//! but for those in `abi/exports.rs`.
 
 use crate::error::Result;
 use crate::index::VectorKind;
@@ -35,15 +36,6 @@ impl Guest for Tracker {
     fn needs_embed(path: String) -> Result<bool> {
         files::needs_embed(&path)
     }
-    fn get_file(path: String) -> Result<Option<FileRecord>> {
-        files::get(&path)
-    }
-    fn get_files(paths: Vec<String>) -> Result<Vec<Option<FileRecord>>> {
-        files::get_many(&paths)
-    }
-    fn get_file_by_key(key_hash: u64) -> Result<Option<FileRecord>> {
-        files::get_by_key(key_hash)
-    }
     fn upsert_file(
         path: String,
         mtime: f64,
@@ -68,23 +60,14 @@ impl Guest for Tracker {
     fn update_file_vector(key_hash: u64, vector_offset: i64, vector_length: i64) -> Result<bool> {
         files::update_vector(key_hash, vector_offset, vector_length)
     }
-    fn list_files(after: Option<Cursor>, limit: u32) -> Result<FilePage> {
-        files::list(after.as_deref(), limit)
-    }
     fn list_paths(root: String, after: Option<Cursor>, limit: u32) -> Result<PathPage> {
         files::list_paths(&root, after.as_deref(), limit)
-    }
-    fn list_files_by_context(context: String, after: Option<Cursor>, limit: u32) -> Result<FilePage> {
-        files::list_by_context(&context, after.as_deref(), limit)
     }
     fn file_count() -> Result<u64> {
         files::count()
     }
     fn embedded_file_count() -> Result<u64> {
         vectors::count_of(VectorKind::File)
-    }
-    fn get_recent_files(limit: u32) -> Result<Vec<FileRecord>> {
-        files::recent(limit)
     }
     fn get_context_stats() -> Result<Vec<(String, u64)>> {
         files::context_stats()
@@ -105,14 +88,8 @@ impl Guest for Tracker {
         files::import_team(&path, size, indexed_at, &detected_contexts, key_hash)
     }
 
-    fn get_symbols(path: String) -> Result<Vec<SymbolRecord>> {
-        symbols::of_file(&path)
-    }
     fn get_symbol_keys(path: String) -> Result<Vec<u64>> {
         symbols::keys_of_file(&path)
-    }
-    fn get_symbol_by_key(key_hash: u64) -> Result<Option<SymbolRecord>> {
-        symbols::get_by_key(key_hash)
     }
     fn upsert_symbol(
         file_path: String,

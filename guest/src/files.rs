@@ -1,5 +1,6 @@
 //! Files.
 
+use crate::abi::layout::{Answer, Records, Texts, flat_record};
 use crate::error::{Error, Result};
 use crate::index::{Sink, Tally, VectorKind};
 use crate::json;
@@ -9,8 +10,8 @@ use crate::scan::{Scan, key_of};
 use crate::session::{self, now, read, write};
 use crate::symbols;
 use crate::table::Table;
-use crate::types::{FilePage, FileRecord, FileUpsert, PathPage};
-use crate::view::View;
+use crate::types::{FileUpsert, PathPage};
+use crate::view::{Stored, View};
 use crate::write::Writer;
 
 record! {
@@ -59,23 +60,21 @@ impl<'a> Record<'a> for File<'a> {
     }
 }
 
-impl File<'_> {
-    /// The record that callers get.
-    pub fn to_record(&self) -> FileRecord {
-        FileRecord {
-            path: self.path.to_owned(),
-            mtime: self.mtime,
-            size: self.size,
-            content_hash: self.content_hash.to_owned(),
-            blob_offset: self.blob_offset,
-            blob_length: self.blob_length,
-            key_hash: self.key_hash,
-            indexed_at: self.indexed_at,
-            vector_offset: self.vector_offset,
-            vector_length: self.vector_length,
-            detected_contexts: json::texts(self.detected_contexts),
-            is_team: self.is_team,
-        }
+// The record that callers get.
+flat_record! {
+    File {
+        path: &str = |file| file.path,
+        mtime: f64 = |file| file.mtime,
+        size: i64 = |file| file.size,
+        content_hash: &str = |file| file.content_hash,
+        blob_offset: i64 = |file| file.blob_offset,
+        blob_length: i64 = |file| file.blob_length,
+        key_hash: u64 = |file| file.key_hash,
+        indexed_at: f64 = |file| file.indexed_at,
+        vector_offset: Option<i64> = |file| file.vector_offset,
+        vector_length: Option<i64> = |file| file.vector_length,
+        detected_contexts: Texts = |file| Texts(file.detected_contexts),
+        is_team: bool = |file| file.is_team,
     }
 }
 
@@ -86,8 +85,26 @@ pub fn key(path: &str) -> Key {
 
 // Look-ups
 
-pub fn get(path: &str) -> Result<Option<FileRecord>> {
-    find(path, |file| file.to_record())
+pub fn get(path: &str) -> Result<Answer> {
+    let found = session::find(Table::Files, &key(path), |stored| answer_if(stored, |_| true))?;
+    Ok(found.flatten().unwrap_or_else(Answer::none))
+}
+
+/// The file that an entry holds, if it is the one that is meant.
+fn answer_if(stored: Stored, meant: impl Fn(&File) -> bool) -> Result<Option<Answer>> {
+    let file = stored.decode::<File>()?;
+    if !meant(&file) {
+        return Ok(None);
+    }
+    let answer = Answer::record(&file);
+    Ok(Some(answer.keeping(stored.value)))
+}
+
+/// The files that an index names, in its order.
+fn fetch(view: &View, keys: Vec<Key>) -> Result<Records> {
+    let files = view.get_many(Table::Files, keys)?;
+    let records = files.records::<File>()?;
+    Ok(records.keeping(files.into_buffers()))
 }
 
 /// Passes the file with this path to `f`.
@@ -95,19 +112,22 @@ fn find<T>(path: &str, f: impl FnOnce(&File) -> T) -> Result<Option<T>> {
     session::find(Table::Files, &key(path), |stored| Ok(f(&stored.decode::<File>()?)))
 }
 
-pub fn get_many(paths: &[String]) -> Result<Vec<Option<FileRecord>>> {
+pub fn get_many(paths: &[String]) -> Result<Answer> {
     read(|view| {
         let files = view.get_many(Table::Files, paths.iter().map(|path| key(path)))?;
-        (0..files.len()).map(|i| Ok(files.decode::<File>(i)?.map(|file| file.to_record()))).collect()
+        let mut records = Records::with_capacity::<File>(files.len());
+        for position in 0..files.len() {
+            records.push_option(files.decode::<File>(position)?.as_ref());
+        }
+        Ok(records.keeping(files.into_buffers()).list())
     })
 }
 
-pub fn get_by_key(key_hash: u64) -> Result<Option<FileRecord>> {
-    read(|view| {
-        let Some(path) = view.owner(Table::FilesByKey, key_hash)? else { return Ok(None) };
-        let stored = view.require(Table::Files, &path_key(&path)?)?;
-        Ok(Some(stored.decode::<File>()?.to_record()))
-    })
+pub fn get_by_key(key_hash: u64) -> Result<Answer> {
+    let found = session::find_by_key(Table::FilesByKey, key_hash, Table::Files, path_key, |stored| {
+        answer_if(stored, |file| file.key_hash == key_hash)
+    })?;
+    Ok(found.unwrap_or_else(Answer::none))
 }
 
 /// The key of the file whose path an index holds.
@@ -250,23 +270,24 @@ pub fn scan<'v, 't>(view: &'v View<'t>, start: Vec<u8>, end: Vec<u8>) -> Scan<'v
     Scan::range(view, Table::Files, start, end).keyed(key_of!(File))
 }
 
-pub fn list(after: Option<&[u8]>, limit: u32) -> Result<FilePage> {
+pub fn list(after: Option<&[u8]>, limit: u32) -> Result<Answer> {
     read(|view| {
-        let mut scan = scan(view, Vec::new(), Vec::new()).wanted(limit);
+        let mut scan = scan(view, Vec::new(), Vec::new()).wanted(limit).keeping();
         if let Some(after) = after {
             scan = scan.after(after);
         }
-        let mut items = Vec::with_capacity(limit.min(4096) as usize);
+        let mut records = Records::with_capacity::<File>(limit.min(4096) as usize);
         let mut last = None;
-        while items.len() < limit as usize {
-            let Some(entry) = scan.next()? else { return Ok(FilePage { items, next: None }) };
-            let file: File = crate::record::decode(entry.physical, entry.stored())?;
-            items.push(file.to_record());
-            if items.len() == limit as usize {
+        while records.len() < limit as usize {
+            let Some(entry) = scan.next()? else { break };
+            records.push(&crate::record::decode::<File>(entry.physical, entry.stored())?);
+            if records.len() == limit as usize {
                 last = Some(entry.key.to_vec());
             }
         }
-        Ok(FilePage { items, next: if scan.at_end() { None } else { last } })
+        let last = if limit == 0 { after.map(<[u8]>::to_vec) } else { last };
+        let next = last.filter(|_| !scan.at_end());
+        Ok(records.keeping(scan.into_kept()).page(next))
     })
 }
 
@@ -330,29 +351,23 @@ pub fn list_paths(root: &str, after: Option<&[u8]>, limit: u32) -> Result<PathPa
     })
 }
 
-pub fn list_by_context(context: &str, after: Option<&[u8]>, limit: u32) -> Result<FilePage> {
+pub fn list_by_context(context: &str, after: Option<&[u8]>, limit: u32) -> Result<Answer> {
     read(|view| {
         let prefix = Key::new().segment(context).into_bytes();
         let (keys, next) = crate::list::keys(Scan::prefix(view, Table::FilesByContext, &prefix), after, limit)?;
         let paths = keys.iter().map(|key| path_key(&key[prefix.len()..])).collect::<Result<Vec<_>>>()?;
-        Ok(FilePage { items: fetch(view, paths)?, next })
+        Ok(fetch(view, paths)?.page(next))
     })
-}
-
-/// The files that an index names, in its order.
-fn fetch(view: &View, keys: Vec<Key>) -> Result<Vec<FileRecord>> {
-    let files = view.get_many(Table::Files, keys)?;
-    (0..files.len()).map(|i| Ok(files.require::<File>(i)?.to_record())).collect()
 }
 
 /// How long a time is at the front of a key.
 pub const TIME: usize = 8;
 
-pub fn recent(limit: u32) -> Result<Vec<FileRecord>> {
+pub fn recent(limit: u32) -> Result<Answer> {
     read(|view| {
         let (keys, _) = crate::list::keys(Scan::prefix(view, Table::FilesByIndexed, b""), None, limit)?;
         let paths = keys.iter().map(|key| path_key(&key[TIME..])).collect::<Result<Vec<_>>>()?;
-        fetch(view, paths)
+        Ok(fetch(view, paths)?.list())
     })
 }
 

@@ -63,19 +63,25 @@ pub fn parse_texts(json: &str) -> Option<Vec<String>> {
 
 /// Reads a list of texts without escapes, as nearly all are; none for anything else.
 fn parse_plain(json: &str) -> Option<Vec<String>> {
-    let mut rest = json.strip_prefix('[')?;
     let mut texts = Vec::new();
+    each_plain(json, |text| texts.push(text.to_owned())).then_some(texts)
+}
+
+/// Passes the texts of a list without escapes on as they stand there. False
+/// for anything else, of which some may have been passed on.
+pub fn each_plain<'a>(json: &'a str, mut take: impl FnMut(&'a str)) -> bool {
+    let Some(mut rest) = json.strip_prefix('[') else { return false };
     if rest == "]" {
-        return Some(texts);
+        return true;
     }
     loop {
-        rest = rest.strip_prefix('"')?;
-        let end = rest.bytes().position(|b| b == b'"' || b == b'\\' || b < b' ')?;
-        let (text, after) = rest.split_at(end);
-        texts.push(text.to_owned());
+        let Some(quoted) = rest.strip_prefix('"') else { return false };
+        let Some(end) = quoted.bytes().position(|b| b == b'"' || b == b'\\' || b < b' ') else { return false };
+        let (text, after) = quoted.split_at(end);
+        take(text);
         match after.strip_prefix("\", ") {
             Some(next) => rest = next,
-            None => return (after == "\"]").then_some(texts),
+            None => return after == "\"]",
         }
     }
 }

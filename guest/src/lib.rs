@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! exports            the WIT interface, one line a function
+//! abi                what is done by hand at the boundary; all `unsafe`
 //! files, symbols, …  one module an entity: its record, its facts, its queries
 //! rows, verify       what is the same for all records
 //! session            the transaction of a call, batches
@@ -31,6 +32,11 @@ mod bindings {
         generate_all,
         additional_derives: [PartialEq, Clone],
         pub_export_macro: false,
+        // Exported by hand: see `abi/exports.rs`.
+        skip: [
+            "get-file", "get-files", "get-file-by-key", "list-files", "list-files-by-context", "get-recent-files",
+            "get-symbols", "get-symbol-by-key",
+        ],
     });
 }
 
@@ -38,8 +44,7 @@ use bindings::exports::galaxybrain::tracker::{tracker, types};
 use bindings::galaxybrain::tracker::store;
 use bindings::wasi::clocks::wall_clock;
 
-#[cfg(target_arch = "wasm32")]
-mod alloc;
+mod abi;
 mod bytes;
 mod checkpoints;
 mod conventions;

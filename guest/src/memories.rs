@@ -155,11 +155,16 @@ pub fn get(id: &str) -> Result<Option<MemoryRecord>> {
 }
 
 pub fn get_by_key(key_hash: u64) -> Result<Option<MemoryRecord>> {
-    read(|view| {
-        let Some(id) = view.owner(Table::MemoriesByKey, key_hash)? else { return Ok(None) };
-        let stored = view.require(Table::Memories, &Key::of_text(list::text_after(Table::MemoriesByKey, &id, 0)?))?;
-        Ok(Some(stored.decode::<Memory>()?.to_record()))
-    })
+    session::find_by_key(
+        Table::MemoriesByKey,
+        key_hash,
+        Table::Memories,
+        |id| Ok(Key::of_text(list::text_after(Table::MemoriesByKey, id, 0)?)),
+        |stored| {
+            let memory = stored.decode::<Memory>()?;
+            Ok((memory.key_hash == key_hash).then(|| memory.to_record()))
+        },
+    )
 }
 
 // Writes

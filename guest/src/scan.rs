@@ -84,6 +84,8 @@ pub struct Scan<'v, 't> {
     done: bool,
     long: VecDeque<Long>,
     current: Option<Long>,
+    /// What was read, if that is to outlive the scan.
+    kept: Option<Vec<Vec<u8>>>,
 }
 
 impl<'v, 't> Scan<'v, 't> {
@@ -116,7 +118,22 @@ impl<'v, 't> Scan<'v, 't> {
             done: false,
             long: VecDeque::new(),
             current: None,
+            kept: None,
         }
+    }
+
+    /// Keeps all bytes that entries were in, for [`Scan::into_kept`].
+    pub fn keeping(mut self) -> Self {
+        self.kept = Some(Vec::new());
+        self
+    }
+
+    /// All bytes that entries were in, if they were to be kept. They are where they were.
+    pub fn into_kept(self) -> Vec<Vec<u8>> {
+        let mut kept = self.kept.unwrap_or_default();
+        kept.push(self.page);
+        kept.extend(self.current.into_iter().flat_map(|long| [long.physical, long.value]));
+        kept
     }
 
     /// Says how to find the logical key of an entry with a cut one.
@@ -153,6 +170,9 @@ impl<'v, 't> Scan<'v, 't> {
     pub fn next(&mut self) -> Result<Option<Entry<'_>>> {
         loop {
             if let Some(long) = self.long.pop_front() {
+                if let (Some(kept), Some(last)) = (&mut self.kept, self.current.take()) {
+                    kept.extend([last.physical, last.value]);
+                }
                 let long = self.current.insert(long);
                 return Ok(Some(Entry { key: &long.logical, physical: &long.physical, stored: &long.value }));
             }
@@ -217,7 +237,11 @@ impl<'v, 't> Scan<'v, 't> {
                 self.wanted,
                 PAGE_BYTES,
             )?;
-            (self.page, self.at, self.done) = (page.entries, 0, page.done);
+            let last = std::mem::replace(&mut self.page, page.entries);
+            if let Some(kept) = &mut self.kept {
+                kept.push(last);
+            }
+            (self.at, self.done) = (0, page.done);
             if self.page.is_empty() {
                 self.done = true;
                 return Ok(None);

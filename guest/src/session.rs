@@ -9,7 +9,7 @@ use crate::error::{Error, Result, ends_transaction};
 use crate::key::{self, Key};
 use crate::store::{self, Access, Transaction};
 use crate::table::{Role, Table};
-use crate::view::{Stored, View};
+use crate::view::{Stored, View, dangling};
 use crate::write::Writer;
 
 /// The version of the layout that [`crate::table`], [`crate::key`] and the
@@ -94,14 +94,44 @@ pub fn read<T>(f: impl FnOnce(&View) -> Result<T>) -> Result<T> {
 
 /// Looks one record up: in the batch, or in the newest snapshot without a
 /// transaction to begin and to end.
-pub fn find<T>(table: Table, key: &Key, f: impl FnOnce(&Stored) -> Result<T>) -> Result<Option<T>> {
+pub fn find<T>(table: Table, key: &Key, f: impl FnOnce(Stored) -> Result<T>) -> Result<Option<T>> {
     if state(|state| !state.opened || state.batch.is_some()) {
-        return read(|view| view.find(table, key)?.as_ref().map(f).transpose());
+        return read(|view| view.find(table, key)?.map(f).transpose());
     }
     key::with_physical(key.bytes(), |physical| match store::get(table.number(), physical) {
-        Ok(value) => Ok(Some(f(&Stored { physical: physical.to_vec(), value })?)),
+        Ok(value) => Ok(Some(f(Stored { physical: physical.to_vec(), value })?)),
         Err(store::Error::NotFound) => Ok(None),
         Err(error) => Err(error.into()),
+    })
+}
+
+/// Looks up the record that an owner table names for a key hash: in the batch,
+/// or in the newest snapshots without a transaction to begin and to end.
+///
+/// `locate` makes the record's key of what the owner table has. `take` answers
+/// none if the record does not have the key hash: a writer came between the two
+/// looks, so both are taken again, in one snapshot.
+pub fn find_by_key<T>(
+    owners: Table,
+    key_hash: u64,
+    records: Table,
+    locate: impl Fn(&[u8]) -> Result<Key>,
+    take: impl Fn(Stored) -> Result<Option<T>>,
+) -> Result<Option<T>> {
+    let owner = Key::of_u64(key_hash);
+    if state(|state| state.opened && state.batch.is_none()) {
+        let Some(record) = find(owners, &owner, |stored| locate(&stored.value))? else { return Ok(None) };
+        if let Some(answer) = find(records, &record, &take)?.flatten() {
+            return Ok(Some(answer));
+        }
+    }
+    read(|view| {
+        let Some(stored) = view.find(owners, &owner)? else { return Ok(None) };
+        let record = locate(&stored.value)?;
+        match take(view.require(records, &record)?)? {
+            Some(answer) => Ok(Some(answer)),
+            None => Err(key::with_physical(record.bytes(), |physical| dangling(records, physical))),
+        }
     })
 }
 

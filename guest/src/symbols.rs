@@ -2,11 +2,12 @@
 
 mod by_name;
 
-pub use by_name::{contains_ignoring_ascii_case, list_all};
+pub use by_name::list_all;
 
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
+use crate::abi::layout::{Answer, flat_record};
 use crate::bytes;
 use crate::error::Result;
 use crate::files::TIME;
@@ -15,9 +16,9 @@ use crate::key::{self, Key};
 use crate::list;
 use crate::record::{self, Record, msgpack_record, numbered, record};
 use crate::scan::Scan;
-use crate::session::{read, write};
+use crate::session::{self, read, write};
 use crate::table::{Counter, Table};
-use crate::types::{RecentSymbol, SymbolPage, SymbolRecord, SymbolUpsert};
+use crate::types::{RecentSymbol, SymbolPage, SymbolUpsert};
 use crate::view::{Many, View};
 use crate::write::Writer;
 
@@ -35,6 +36,23 @@ record! {
         key_hash: u64,
         vector_offset: Option<i64>,
         vector_length: Option<i64>,
+    }
+}
+
+// The record that callers get.
+flat_record! {
+    Symbol {
+        id: u64 = |symbol| symbol.id,
+        file_path: &str = |symbol| symbol.file_path,
+        name: &str = |symbol| symbol.name,
+        kind: &str = |symbol| symbol.kind,
+        line_start: i64 = |symbol| symbol.line_start,
+        line_end: Option<i64> = |symbol| symbol.line_end,
+        blob_offset: i64 = |symbol| symbol.blob_offset,
+        blob_length: i64 = |symbol| symbol.blob_length,
+        key_hash: u64 = |symbol| symbol.key_hash,
+        vector_offset: Option<i64> = |symbol| symbol.vector_offset,
+        vector_length: Option<i64> = |symbol| symbol.vector_length,
     }
 }
 
@@ -84,20 +102,34 @@ fn fetch<T>(view: &View, ids: Vec<Vec<u8>>, mut take: impl FnMut(Symbol) -> T) -
     (0..symbols.len()).map(|i| Ok(take(symbols.require::<Symbol>(i)?))).collect()
 }
 
-pub fn of_file(path: &str) -> Result<Vec<SymbolRecord>> {
-    read(|view| fetch(view, ids_of(view, path)?, |symbol| symbol.into_row()))
+pub fn of_file(path: &str) -> Result<Answer> {
+    read(|view| {
+        let symbols = view.get_many_physical(Table::Symbols, ids_of(view, path)?)?;
+        let records = symbols.records::<Symbol>()?;
+        Ok(records.keeping(symbols.into_buffers()).list())
+    })
 }
 
 pub fn keys_of_file(path: &str) -> Result<Vec<u64>> {
     read(|view| fetch(view, ids_of(view, path)?, |symbol| symbol.key_hash))
 }
 
-pub fn get_by_key(key_hash: u64) -> Result<Option<SymbolRecord>> {
-    read(|view| {
-        let Some(id) = view.owner(Table::SymbolsByKey, key_hash)? else { return Ok(None) };
-        let stored = view.require(Table::Symbols, &Key::from_bytes(id))?;
-        Ok(Some(stored.decode::<Symbol>()?.into_row()))
-    })
+pub fn get_by_key(key_hash: u64) -> Result<Answer> {
+    let found = session::find_by_key(
+        Table::SymbolsByKey,
+        key_hash,
+        Table::Symbols,
+        |id| Ok(Key::from_bytes(id.to_vec())),
+        |stored| {
+            let symbol = stored.decode::<Symbol>()?;
+            if symbol.key_hash != key_hash {
+                return Ok(None);
+            }
+            let answer = Answer::record(&symbol);
+            Ok(Some(answer.keeping(stored.value)))
+        },
+    )?;
+    Ok(found.unwrap_or_else(Answer::none))
 }
 
 // Writes

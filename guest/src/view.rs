@@ -1,5 +1,6 @@
 //! Reading: what both a snapshot and a write transaction can be asked.
 
+use crate::abi::layout::{FlatRecord, Records};
 use crate::error::{Error, Result};
 use crate::key::{self, Key};
 use crate::record::{self, Record};
@@ -53,6 +54,21 @@ impl Many {
     /// The record at this position, which an index says is there.
     pub fn require<'a, R: Record<'a>>(&'a self, position: usize) -> Result<R> {
         self.decode(position)?.ok_or_else(|| dangling(R::TABLE, &self.physical[position]))
+    }
+
+    /// All records, which an index says are there, for an answer that then
+    /// keeps [the buffers](Many::into_buffers).
+    pub fn records<'a, R: Record<'a> + FlatRecord>(&'a self) -> Result<Records> {
+        let mut records = Records::with_capacity::<R>(self.len());
+        for position in 0..self.len() {
+            records.push(&self.require::<R>(position)?);
+        }
+        Ok(records)
+    }
+
+    /// What the records are decoded from.
+    pub fn into_buffers(self) -> Vec<Vec<u8>> {
+        self.buffers
     }
 }
 
@@ -155,10 +171,5 @@ impl<'t> View<'t> {
     /// How many entries a table has.
     pub fn count(&self, table: Table) -> Result<u64> {
         Ok(self.txn.count(table.number())?)
-    }
-
-    /// The first record that has a key hash, as the owner table names it.
-    pub fn owner(&self, owners: Table, key_hash: u64) -> Result<Option<Vec<u8>>> {
-        self.get_physical(owners, &key_hash.to_be_bytes())
     }
 }

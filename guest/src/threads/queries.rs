@@ -1,5 +1,6 @@
 //! The queries made in threads.
 
+use crate::bytes;
 use crate::error::Result;
 use crate::index::Sink;
 use crate::key::Key;
@@ -7,7 +8,6 @@ use crate::list;
 use crate::record::{Record, msgpack_record, numbered, record};
 use crate::scan::Scan;
 use crate::session::{now, read, write};
-use crate::symbols::contains_ignoring_ascii_case;
 use crate::table::{Counter, Table};
 use crate::types::ThreadQueryRecord;
 use crate::view::View;
@@ -96,7 +96,7 @@ pub fn search(text: &str, limit: u32) -> Result<Vec<ThreadQueryRecord>> {
         while found.len() < limit {
             let (keys, next) = list::keys(Scan::prefix(view, index, b""), after.as_deref(), 1024)?;
             found.append(&mut fetch(view, index, &keys, 8, |query| {
-                contains_ignoring_ascii_case(query.query_text, text)
+                bytes::contains_ignoring_ascii_case(query.query_text.as_bytes(), text.as_bytes())
             })?);
             after = next;
             if after.is_none() {
