@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 TRACKER_PYTHON=$(tests/setup.sh)
 export TRACKER_PYTHON
+TRACKER_CONSUMERS=$(polyglot/consumers/setup.sh python js | tail -n 1)
+export TRACKER_CONSUMERS
 export TRACKER_LONG=1
 cargo test --workspace --no-fail-fast -- --nocapture 2>&1 | tee target/long.log
 echo "== figures"

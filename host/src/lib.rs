@@ -35,10 +35,113 @@
 //!
 //! [`store`] knows no entity and can be added to the linker of any tool based
 //! on wasmtime; everything above it uses the same calls that a user has.
+//!
+//! # The component as a plugin
+//!
+//! A tool that has a wasmtime engine of its own does not need [`Tracker`]: it
+//! loads `tracker.wasm`, which `cargo run -p tracker-artifacts -- <dir>` writes
+//! with the WIT package, and lends it a store. The component imports `store`
+//! and the time of day, and can do nothing else. This is all that the tool
+//! adds; `host/examples/plugin.rs` is a whole one, `plugin_async.rs` an async one:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use tracker_host::clock::{self, Clock};
+//! use tracker_host::store::{self, Limits, StoreCtx, StoreHostView, StoreView, lmdb};
+//! use wasmtime::component::{Component, Linker, ResourceTable};
+//! use wasmtime::{Engine, Store};
+//!
+//! struct Tool {
+//!     store: StoreCtx,
+//!     resources: ResourceTable,
+//! }
+//!
+//! impl StoreHostView for Tool {
+//!     fn store(&mut self) -> StoreView<'_> {
+//!         StoreView { ctx: &mut self.store, resources: &mut self.resources }
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = std::env::temp_dir().join(format!("tracker-plugin-{}", std::process::id()));
+//! # let bytes = tracker_host::TRACKER_WASM;
+//! let engine = Engine::default();
+//! let mut linker = Linker::new(&engine);
+//! store::add_to_linker::<Tool>(&mut linker)?;
+//! clock::add_to_linker(&mut linker, Clock::system())?;
+//! let environment = lmdb::Environment::open(&dir, lmdb::Options::default())?;
+//! let lend = || Tool {
+//!     store: StoreCtx::new(Arc::new(environment.clone()), Limits::default()),
+//!     resources: ResourceTable::new(),
+//! };
+//! let mut store = Store::new(&engine, lend());
+//! let plugin = linker.instantiate(&mut store, &Component::new(&engine, bytes)?)?;
+//!
+//! // A newer component on the same store, which stays open:
+//! # let newer = bytes;
+//! let mut store = Store::new(&engine, lend());
+//! let plugin = linker.instantiate(&mut store, &Component::new(&engine, newer)?)?;
+//! # drop((store, environment));
+//! # std::fs::remove_dir_all(dir)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What the component may use of the store is in [`Limits`]. Its memory and its
+//! time are the tool's to bound: `wasmtime::Store::limiter`, and epochs or fuel.
+//! Instances of several versions can use one environment at a time, also from
+//! several processes; each checks the store's format at its first call. The
+//! types of this library are those of [`wasmtime`] as it is re-exported here.
+//! A [`Tracker`] exchanges its component with [`Tracker::replace_component`].
+//!
+//! # Async
+//!
+//! The adapter works on engines whose calls are futures: its functions do not
+//! await, and a call may be suspended in between (by epochs or fuel). Two things
+//! follow from LMDB, whose write transactions belong to the thread that begins them:
+//!
+//! - A call that writes has to end on its thread, and so has a batch: poll it on
+//!   a runtime of one thread or in a `LocalSet`. Where it is resumed on another
+//!   one it fails with `store(closed)` and nothing of it is kept; it never hangs.
+//! - Beginning a write waits for the writer before it and blocks the thread. If
+//!   that writer is suspended on the same thread the answer is `store(closed)`
+//!   at once; keep writers in order with a mutex of the runtime.
+//!
+//! On a runtime of many threads hand a call or a batch as a whole to a blocking
+//! thread. A hop costs some microseconds, so make it one for many calls:
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use tracker_host::Tracker;
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! let mut tracker = Tracker::in_memory()?;
+//! let written = tokio::task::spawn_blocking(move || {
+//!     let mut batch = tracker.batch()?;
+//!     batch.set_metadata("a", "1")?;
+//!     batch.set_metadata("b", "2")?;
+//!     batch.commit()?;
+//!     tracker_host::Result::Ok(tracker)
+//! });
+//! let mut tracker = written.await??;
+//! # assert_eq!(tracker.get_metadata("b")?.as_deref(), Some("2"));
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! # What stays
+//!
+//! Records and calls are those of the WIT package, and change with its version.
+//! Errors, limits and answers that only this library makes are
+//! `#[non_exhaustive]`. What is hidden from this documentation is for the
+//! `host` command and may change at any time.
 
 #![deny(missing_docs)]
 
 #[cfg(feature = "bench")]
+#[doc(hidden)]
 pub mod bench;
 #[allow(missing_docs, clippy::all, clippy::unwrap_used, clippy::expect_used)]
 mod bindings;
@@ -78,12 +181,14 @@ pub mod types {
 
 /// The memory that this process has to itself, in bytes; none where the system
 /// does not tell. Mapped files are not in it.
+#[doc(hidden)]
 pub fn private_memory() -> Option<u64> {
     memory("RssAnon:")
 }
 
 /// The most memory that this process has had, in bytes, mapped files included;
 /// none where the system does not tell.
+#[doc(hidden)]
 pub fn peak_memory() -> Option<u64> {
     memory("VmHWM:")
 }

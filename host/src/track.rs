@@ -26,6 +26,7 @@ const RECORD_AFTER: Duration = Duration::from_millis(500);
 
 /// A file that could not be tracked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Skipped {
     /// The path, as far as it can be shown.
     pub path: String,
@@ -36,6 +37,7 @@ pub struct Skipped {
 /// What was found and done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct TrackSummary {
     /// Files that were not in the store.
     pub added: u64,

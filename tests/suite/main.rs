@@ -8,6 +8,7 @@ mod batches;
 mod command;
 mod component;
 mod conformance;
+mod consumers;
 mod cost;
 mod engine;
 mod keys;
@@ -17,6 +18,7 @@ mod operations;
 mod paging;
 #[cfg(feature = "bench")]
 mod peers;
+mod plugin;
 mod records;
 mod robustness;
 #[allow(dead_code, reason = "not every set of features uses all of it")]

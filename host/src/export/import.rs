@@ -84,6 +84,7 @@ fn so_far(committed: u64) -> String {
 /// What was imported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct Imported {
     /// Lines read, those that were skipped included.
     pub lines: u64,

@@ -15,6 +15,7 @@ use crate::types::{CounterRow, Row};
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct SqliteExport {
     /// The rows of the database, by kind.
     pub rows: Rows,

@@ -23,6 +23,7 @@ const PAGE: u32 = 2_000;
 
 /// How to compare.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Comparison {
     database: PathBuf,
     tolerance: Tolerance,
@@ -32,6 +33,7 @@ pub struct Comparison {
 /// How many rows of a table agree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct TableComparison {
     /// The table in SQLite.
     pub table: &'static str,
@@ -64,6 +66,7 @@ pub enum Kind {
 /// A row that differs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct Difference {
     /// The table in SQLite, or `sqlite_sequence`.
     pub table: &'static str,
@@ -78,6 +81,7 @@ pub struct Difference {
 /// What a comparison has found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct Report {
     /// The tables.
     pub tables: Vec<TableComparison>,

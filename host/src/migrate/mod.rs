@@ -89,6 +89,7 @@ pub struct Migration<'a> {
 /// What was migrated of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct TableSummary {
     /// The table in SQLite.
     pub table: &'static str,
@@ -103,6 +104,7 @@ pub struct TableSummary {
 /// What was migrated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct Summary {
     /// The copy of the source, if one was made.
     pub backup: Option<PathBuf>,

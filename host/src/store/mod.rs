@@ -70,6 +70,7 @@ struct Tables {
 }
 
 /// A guest's transaction.
+#[doc(hidden)]
 pub struct OpenTransaction {
     inner: Box<dyn Transaction>,
     writable: bool,

@@ -7,6 +7,7 @@ use serde::Serialize;
 /// What was done in one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct TableUse {
     /// Keys looked up.
     pub gets: u64,
@@ -25,6 +26,7 @@ pub struct TableUse {
 /// What a call did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct Explain {
     /// By table, in name order.
     pub tables: BTreeMap<String, TableUse>,

@@ -3,11 +3,13 @@
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Type, Val};
 
+use super::session::Linked;
 use super::{BatchState, Deadline, Error, INTERFACE, Result, Tracker};
 use crate::bindings::galaxybrain::tracker::store as wit_store;
 
 /// A parameter of a function.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Param {
     /// Its name.
     pub name: String,
@@ -17,6 +19,7 @@ pub struct Param {
 
 /// A function of the tracker.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Signature {
     /// Its name.
     pub name: String,
@@ -80,7 +83,7 @@ fn type_name(ty: &Type) -> String {
 impl Tracker {
     /// The functions of the component, in the order of the interface.
     pub fn functions(&self) -> Vec<Signature> {
-        let component = &self.shared.component;
+        let (Linked { component, .. }, _) = self.shared.code.current();
         let engine = component.engine();
         let Some(ComponentItem::ComponentInstance(interface)) =
             component.component_type().get_export(engine, INTERFACE).map(|export| export.ty)

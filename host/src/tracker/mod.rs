@@ -1,6 +1,7 @@
 //! Trackers: sessions with the component on a store.
 
 mod batch;
+mod code;
 mod dynamic;
 mod error;
 mod operations;
@@ -231,6 +232,9 @@ impl Tracker {
     }
 
     fn session(&mut self) -> Result<&mut Session> {
+        if self.session.as_ref().is_some_and(|session| session.is_outdated(&self.shared)) {
+            self.session = None;
+        }
         if self.session.is_none() {
             self.session = Some(Session::new(&self.shared, self.explain)?);
         }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::session::Shared;
 use super::{Error, Options, Result, Tracker};
 use crate::place::{self, Partial};
 use crate::store::lmdb::{self, Environment, Exclusive, OpenError, TableStats};
@@ -13,6 +12,7 @@ use crate::store::lmdb::{self, Environment, Exclusive, OpenError, TableStats};
 /// A backup that was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct Backup {
     /// Where it is.
     pub path: PathBuf,
@@ -23,6 +23,7 @@ pub struct Backup {
 /// A backup that was put in a store's place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct Restored {
     /// The records that were checked.
     pub records: u64,
@@ -35,6 +36,7 @@ pub struct Restored {
 /// What compacting a store has done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct Compaction {
     /// Bytes of the data file before.
     pub before: u64,
@@ -86,15 +88,8 @@ impl Tracker {
     ///
     /// If a read transaction cannot be begun, or another engine has no snapshots.
     pub fn snapshot(&self) -> Result<Tracker> {
-        let shared = &self.shared;
-        let mut tracker = Tracker::new(Arc::new(Shared {
-            pre: shared.pre.clone(),
-            component: shared.component.clone(),
-            path: shared.path.clone(),
-            environment: shared.environment.clone(),
-            engine: shared.engine.snapshot()?,
-            limits: shared.limits.clone(),
-        }));
+        let engine = self.shared.engine.snapshot()?;
+        let mut tracker = Tracker::new(Arc::new(self.shared.over(engine)));
         tracker.session()?;
         Ok(tracker)
     }

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::session::{Backing, Shared};
+use super::session::{Backing, Linked, Origin, Shared};
 use super::{Result, Tracker};
 use crate::clock::Clock;
-use crate::component::{self, CodeCache, ComponentSource};
+use crate::component::{CodeCache, ComponentSource};
 use crate::store::lmdb::{self, Durability, Environment};
 use crate::store::{Engine, Limits};
 
@@ -123,17 +123,13 @@ impl Options {
     /// If the store cannot be opened, is not a tracker's or of another format,
     /// or the component cannot be loaded. Nothing is changed then.
     pub fn open(self) -> Result<Tracker> {
-        let engine = component::engine()?;
-        let code = component::load(engine, &self.component, &self.cache)?;
-        let what = match &self.component {
-            ComponentSource::Embedded => "the embedded component".to_owned(),
-            ComponentSource::File(path) => path.display().to_string(),
-        };
+        let origin = Origin { cache: self.cache, clock: self.clock };
+        let linked = Linked::load(&self.component, &origin)?;
         let backing = match self.engine {
             Some(engine) => Backing { path: self.path, environment: None, engine },
             None => Environment::open(&self.path, self.environment)?.into(),
         };
-        let mut tracker = Tracker::new(Arc::new(Shared::new(code, what, backing, self.limits, self.clock)?));
+        let mut tracker = Tracker::new(Arc::new(Shared::new(linked, origin, backing, self.limits)));
         // The first call opens the tables and checks the format.
         tracker.get_import_state()?;
         Ok(tracker)

@@ -7,18 +7,19 @@ use std::time::Duration;
 use wasmtime::component::{Component, Instance, InstancePre, Linker, ResourceTable};
 use wasmtime::{Store, UpdateDeadline};
 
+use super::code::Code;
 use super::typed::FastFuncs;
 use super::{Error, Result, ticker};
 use crate::bindings::TrackerComponent;
 use crate::clock::{self, Clock};
-use crate::component::ComponentError;
+use crate::component::{self, CodeCache, ComponentError, ComponentSource};
 use crate::store::lmdb::Environment;
 use crate::store::{self, Engine, Limits, StoreCtx, StoreError, StoreHostView, StoreView};
 
 /// What all sessions of an environment share.
 pub(super) struct Shared {
-    pub(super) pre: InstancePre<State>,
-    pub(super) component: Component,
+    pub(super) code: Code,
+    pub(super) origin: Origin,
     /// The directory of the environment, or what another engine is called.
     pub(super) path: PathBuf,
     /// None over another engine.
@@ -43,6 +44,20 @@ impl From<Environment> for Backing {
             environment: Some(environment),
         }
     }
+}
+
+/// What components are loaded and linked with.
+#[derive(Clone)]
+pub(super) struct Origin {
+    pub(super) cache: CodeCache,
+    pub(super) clock: Clock,
+}
+
+/// A component whose imports are there, and which exports what a tracker does.
+#[derive(Clone)]
+pub(super) struct Linked {
+    pub(super) component: Component,
+    pre: InstancePre<State>,
 }
 
 /// The state of a session's wasmtime store.
@@ -89,22 +104,37 @@ pub(super) struct Session {
     /// Set by the first call that succeeds. Before it the component may have
     /// opened its tables and failed after that, and would do so twice.
     pub(super) ready: bool,
+    /// Of the component.
+    generation: u64,
+}
+
+impl Linked {
+    pub(super) fn load(source: &ComponentSource, origin: &Origin) -> Result<Self> {
+        let component = component::load(component::engine()?, source, &origin.cache)?;
+        let pre = link(component.engine(), origin.clock.clone())
+            .and_then(|linker| linker.instantiate_pre(&component))
+            .and_then(|pre| crate::bindings::TrackerComponentPre::new(pre.clone()).map(|_| pre))
+            .map_err(|error| ComponentError::NotATracker { what: source.to_string(), source: error })?;
+        Ok(Linked { component, pre })
+    }
 }
 
 impl Shared {
-    pub(super) fn new(
-        component: Component,
-        what: String,
-        backing: Backing,
-        limits: Limits,
-        clock: Clock,
-    ) -> Result<Self> {
-        let pre = link(component.engine(), clock)
-            .and_then(|linker| linker.instantiate_pre(&component))
-            .and_then(|pre| crate::bindings::TrackerComponentPre::new(pre.clone()).map(|_| pre))
-            .map_err(|source| ComponentError::NotATracker { what, source })?;
+    pub(super) fn new(linked: Linked, origin: Origin, backing: Backing, limits: Limits) -> Self {
         let Backing { path, environment, engine } = backing;
-        Ok(Shared { pre, component, path, environment, engine, limits })
+        Shared { code: Code::new(linked), origin, path, environment, engine, limits }
+    }
+
+    /// The same over another engine, with the component of now.
+    pub(super) fn over(&self, engine: Arc<dyn Engine>) -> Self {
+        Shared {
+            code: Code::new(self.code.current().0),
+            origin: self.origin.clone(),
+            path: self.path.clone(),
+            environment: self.environment.clone(),
+            engine,
+            limits: self.limits.clone(),
+        }
     }
 
     /// The environment, for what other engines do not have.
@@ -121,13 +151,14 @@ fn link(engine: &wasmtime::Engine, clock: Clock) -> wasmtime::Result<Linker<Stat
 }
 
 impl Session {
-    pub(super) fn new(shared: &Arc<Shared>, explain: bool) -> Result<Self> {
+    pub(super) fn new(shared: &Shared, explain: bool) -> Result<Self> {
+        let (Linked { component, pre }, generation) = shared.code.current();
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(RESOURCES);
         let mut ctx = StoreCtx::new(shared.engine.clone(), shared.limits.clone());
         ctx.set_explain(explain);
         let memory = MemoryLimit { max: shared.limits.memory, denied: false };
-        let mut store = Store::new(shared.component.engine(), State { store: ctx, resources, memory });
+        let mut store = Store::new(component.engine(), State { store: ctx, resources, memory });
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(shared.limits.copied);
         store.epoch_deadline_callback(|mut store| {
@@ -136,11 +167,17 @@ impl Session {
             Ok(if waited > 0 { UpdateDeadline::Continue(waited) } else { UpdateDeadline::Interrupt })
         });
         let running = ticker::start(&mut store, shared.limits.call_deadline);
-        let instance = shared.pre.instantiate(&mut store).map_err(Error::Trap)?;
+        let instance = pre.instantiate(&mut store).map_err(Error::Trap)?;
         let bindings = TrackerComponent::new(&mut store, &instance).map_err(Error::Trap)?;
         let fast = FastFuncs::new(&instance, &mut store).map_err(Error::Trap)?;
         drop(running);
-        Ok(Session { store, instance, bindings, fast, ready: false })
+        Ok(Session { store, instance, bindings, fast, ready: false, generation })
+    }
+
+    /// True if the component was exchanged since and nothing is left to do with the old one.
+    pub(super) fn is_outdated(&self, shared: &Shared) -> bool {
+        // The transaction of a batch is open between its calls.
+        self.generation != shared.code.generation() && self.store.data().store.open_transactions() == 0
     }
 
     /// Starts the clock of a call.

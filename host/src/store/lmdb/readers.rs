@@ -18,6 +18,7 @@ const NO_TRANSACTION: u64 = u64::MAX;
 /// A read transaction.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct Reader {
     /// The process.
     pub process: u32,

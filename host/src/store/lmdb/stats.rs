@@ -11,6 +11,7 @@ use crate::store::engine::StoreError;
 /// Figures of a table.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct TableStats {
     /// The table.
     pub name: String,
@@ -25,6 +26,7 @@ pub struct TableStats {
 /// Figures of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct EnvironmentStats {
     /// The size of the map, in bytes.
     pub map_size: u64,
