@@ -9,5 +9,7 @@ TRACKER_CONSUMERS=$(polyglot/consumers/setup.sh python js | tail -n 1)
 export TRACKER_CONSUMERS
 export TRACKER_LONG=1
 cargo test --workspace --no-fail-fast -- --nocapture 2>&1 | tee target/long.log
+polyglot/js/test.sh 2>&1 | tee target/long-js.log
+polyglot/page/test.sh
 echo "== figures"
-grep '^FIGURE' target/long.log | sort
+grep -oh 'FIGURE .*' target/long.log target/long-js.log | sort
