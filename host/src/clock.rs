@@ -1,6 +1,7 @@
 //! The time that the component is told.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use wasmtime::StoreContextMut;
@@ -21,6 +22,13 @@ impl Clock {
     /// A clock that answers what `now` does: the time since 1970.
     pub fn new(now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         Clock(Arc::new(now))
+    }
+
+    /// A clock that begins at this second and advances by one at each look, for
+    /// records that can be reproduced.
+    pub fn ticking(start: u64) -> Self {
+        let seconds = AtomicU64::new(start);
+        Clock::new(move || Duration::from_secs(seconds.fetch_add(1, Ordering::SeqCst)))
     }
 
     /// The time since 1970.

@@ -29,6 +29,7 @@
 //! component  the component and its compiled code
 //! store      the adapter that lends a guest transactions; the LMDB engine
 //! migrate    SQLite databases of FileTracker into a store
+//! json       values of calls as JSON, and back
 //! export     JSON Lines of every record, and back; SQLite databases for FileTracker
 //! track      a directory's files into a store
 //! ```
@@ -148,6 +149,7 @@ mod bindings;
 pub mod clock;
 mod component;
 pub mod export;
+pub mod json;
 mod lend;
 mod lift;
 pub mod migrate;

@@ -7,9 +7,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::json;
 use tracker_host::wasmtime::component::wasm_wave;
 use tracker_host::wasmtime::component::{Type, Val};
-use tracker_host::{Explain, Signature, Tracker};
+use tracker_host::{Clock, Explain, Signature, Tracker, json};
 
-use super::{Exit, OpenArgs, Output, json};
+use super::{Exit, OpenArgs, Output};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -17,12 +17,14 @@ Examples:
   host call store 'query-memories(some(\"task:debug\"), [], [], [\"parser\"], 10, 0)' --json
   host call store 'get-recent-files(10)' --explain
   printf 'begin-batch()\\nset-metadata(\"a\", \"1\")\\nend-batch()\\n' | host call store -
+  printf '{\"call\": \"get-metadata\", \"args\": [\"a\"]}\\n' | host call store - --json
   host call store --list
 
 Expressions are WAVE: \"text\", 42, 1.5, true, some(x), none, [a, b], {field: x}, case(x).
 With `-` each line of standard input is a call in one session, and each answer a line:
 `ok` where a function returns nothing. A call that fails is reported on standard error
-(with --json also as {\"error\": …} in its place), the session goes on, and the exit code is 1.";
+(with --json also as {\"error\": …, \"case\": …} in its place), the session goes on, and the
+exit code is 1. A call may also be JSON: {\"call\": name, \"args\": […]}, values as --json prints them.";
 
 /// Call functions of the component
 #[derive(clap::Args)]
@@ -42,12 +44,19 @@ pub struct Args {
     /// Create the store if it is missing
     #[arg(long)]
     create: bool,
+    /// Let time begin at this second and advance by one at each look, for records that can be reproduced
+    #[arg(long, value_name = "SECONDS", hide_short_help = true)]
+    ticking_clock: Option<u64>,
     #[command(flatten)]
     open: OpenArgs,
 }
 
 pub fn run(args: Args, output: &mut Output) -> Result<Exit> {
-    let mut tracker = args.open.options(&args.store).create(args.create).open()?;
+    let mut options = args.open.options(&args.store).create(args.create);
+    if let Some(start) = args.ticking_clock {
+        options = options.clock(Clock::ticking(start));
+    }
+    let mut tracker = options.open()?;
     let functions = tracker.functions();
     if args.list {
         for function in &functions {
@@ -74,7 +83,8 @@ pub fn run(args: Args, output: &mut Output) -> Result<Exit> {
                     let message = super::output::one_line(&error);
                     eprintln!("error: {message}");
                     if output.is_json() {
-                        output.document(&json!({ "error": message }))?;
+                        let case = error.downcast_ref().map_or("invalid-call", tracker_host::Error::case);
+                        output.document(&json!({ "error": message, "case": case }))?;
                     }
                 }
                 // Whoever drives the session waits for the answer.
@@ -99,7 +109,10 @@ struct Session {
 
 impl Session {
     fn call(&mut self, expression: &str, output: &mut Output) -> Result<()> {
-        let (function, arguments) = parse(expression, &self.functions)?;
+        let (function, arguments) = match expression.trim_start().starts_with('{') {
+            true => parse_json(expression, &self.functions)?,
+            false => parse(expression, &self.functions)?,
+        };
         let answer = self
             .tracker
             .call_dynamic(&function.name, &arguments)
@@ -129,13 +142,42 @@ impl Session {
     }
 }
 
+/// A call as JSON.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonCall {
+    call: String,
+    args: Vec<serde_json::Value>,
+}
+
+fn parse_json<'f>(expression: &str, functions: &'f [Signature]) -> Result<(&'f Signature, Vec<Val>)> {
+    let given: JsonCall = serde_json::from_str(expression).context("it is not a call as JSON")?;
+    let function = find(&given.call, functions)?;
+    if given.args.len() != function.params.len() {
+        let number = given.args.len();
+        bail!(
+            "{number} arguments were given instead of {}; the function is {}",
+            function.params.len(),
+            signature(function)
+        );
+    }
+    let arguments = given.args.iter().zip(&function.params).map(|(argument, param)| {
+        json::to_val(argument, &param.ty)
+            .with_context(|| format!("{} does not fit; the function is {}", param.name, signature(function)))
+    });
+    Ok((function, arguments.collect::<Result<_>>()?))
+}
+
+fn find<'f>(name: &str, functions: &'f [Signature]) -> Result<&'f Signature> {
+    functions.iter().find(|function| function.name == name).ok_or_else(|| {
+        let near = nearest(name, functions);
+        anyhow!("there is no function {name:?}{near}; `host call STORE --list` lists them all")
+    })
+}
+
 /// A call's function and arguments; what is wrong with it names the signature.
 fn parse<'f>(expression: &str, functions: &'f [Signature]) -> Result<(&'f Signature, Vec<Val>)> {
-    let name = expression.split('(').next().unwrap_or_default().trim();
-    let Some(function) = functions.iter().find(|function| function.name == name) else {
-        let near = nearest(name, functions);
-        bail!("there is no function {name:?}{near}; `host call STORE --list` lists them all");
-    };
+    let function = find(expression.split('(').next().unwrap_or_default().trim(), functions)?;
     let wrong = |what: String| anyhow!("{what}; the function is {}", signature(function));
     let call = wasm_wave::untyped::UntypedFuncCall::parse(expression)
         .map_err(|error| wrong(format!("{expression:?} is not a call: {error}")))?;

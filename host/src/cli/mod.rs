@@ -8,7 +8,6 @@ mod compare;
 mod complete;
 mod exit;
 mod export;
-mod json;
 mod migrate;
 mod open;
 mod output;

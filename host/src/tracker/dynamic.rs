@@ -45,7 +45,7 @@ impl std::fmt::Display for Signature {
 }
 
 /// A type as WIT writes it; records, variants and enums by their shape.
-fn type_name(ty: &Type) -> String {
+pub(crate) fn type_name(ty: &Type) -> String {
     let join = |parts: Vec<String>| parts.join(", ");
     match ty {
         Type::Bool => "bool".into(),

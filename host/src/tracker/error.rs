@@ -103,6 +103,48 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The case by name, for programs in other languages: for errors of the
+    /// component the case of `tracker.error` or of `store.error` in `wit/`.
+    pub fn case(&self) -> &'static str {
+        match self {
+            Error::InvalidArgument(_) => "invalid-argument",
+            Error::KeyConflict(_) => "key-conflict",
+            Error::Corrupt(_) => "corrupt",
+            Error::Incompatible(_) => "incompatible",
+            Error::MapFull => "map-full",
+            Error::ReadOnly => "read-only",
+            Error::Conflict(_) => "conflict",
+            Error::Foreign => "foreign",
+            Error::BatchAborted => "batch-aborted",
+            Error::Store(_) => "store",
+            Error::Deadline(_) => "deadline",
+            Error::OutOfMemory(_) => "out-of-memory",
+            Error::Trap(_) => "trap",
+            Error::NoSuchFunction(_) => "no-such-function",
+            Error::Open(_) | Error::Component(_) | Error::Engine(_) => "open",
+            Error::Place(_)
+            | Error::StoreExists(_)
+            | Error::Unsound { .. }
+            | Error::Incomplete { .. }
+            | Error::CopyDiffers(_)
+            | Error::Io { .. } => "other",
+        }
+    }
+
+    /// What the component says about the case, if it says anything.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Error::InvalidArgument(text)
+            | Error::KeyConflict(text)
+            | Error::Corrupt(text)
+            | Error::Incompatible(text)
+            | Error::Store(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
 impl From<wit::Error> for Error {
     fn from(error: wit::Error) -> Self {
         match error {

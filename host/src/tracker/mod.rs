@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use batch::Batch;
+pub(crate) use dynamic::type_name;
 pub use dynamic::{Param, Signature};
 pub use error::Error;
 pub use operations::{Backup, Compaction, Restored};

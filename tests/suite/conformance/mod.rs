@@ -4,9 +4,11 @@
 //! result compared with the recorded one, long lists by their digest. Where the
 //! tracker differs on purpose, `differences` says what is expected instead.
 
+mod calls;
 mod differences;
 mod oracle;
 mod replay;
+mod script;
 
 use tracker_host::Tracker;
 

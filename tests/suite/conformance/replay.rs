@@ -4,7 +4,24 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tracker_host::Tracker;
 
-use crate::support::calls::{call, pages};
+use crate::support::calls;
+
+/// Who makes the calls. Names and fields are in snake_case.
+pub trait Caller {
+    /// Calls a function that succeeds.
+    fn call(&mut self, name: &str, arguments: &[Value]) -> Value;
+    /// All items of a paged list.
+    fn pages(&mut self, name: &str, before: &[Value], limit: u64) -> Vec<Value>;
+}
+
+impl Caller for Tracker {
+    fn call(&mut self, name: &str, arguments: &[Value]) -> Value {
+        calls::call(self, name, arguments)
+    }
+    fn pages(&mut self, name: &str, before: &[Value], limit: u64) -> Vec<Value> {
+        calls::pages(self, name, before, limit)
+    }
+}
 
 /// A recorded call.
 pub struct Call {
@@ -58,11 +75,17 @@ impl Call {
         self.recorded.get("result").map(normalised)
     }
 
-    pub fn answer(&self, tracker: &mut Tracker) -> Answer {
+    /// Makes the call and gives the answer the shape that the reference's has.
+    pub fn answer<C: Caller>(&self, tracker: &mut C) -> Answer {
+        shaped(&self.method, self.make(tracker))
+    }
+
+    /// Makes the call.
+    pub fn make<C: Caller>(&self, tracker: &mut C) -> Value {
         let name = self.method.as_str();
-        let list = |tracker: &mut Tracker, name: &str, before: &[Value], size: Value| {
+        let list = |tracker: &mut C, name: &str, before: &[Value], size: Value| {
             // The reference fetches a million at a time; the pages do not show in the result.
-            Value::Array(pages(tracker, name, before, size.as_u64().unwrap().min(20_000)))
+            Value::Array(tracker.pages(name, before, size.as_u64().unwrap().min(20_000)))
         };
         let list_arg = |position, name| match self.arg(position, name, Value::Null) {
             Value::Null => json!([]),
@@ -76,7 +99,7 @@ impl Call {
             // Ids are unsigned: no thread has this one, and hosts answer without a call.
             return if name == "get_thread" { Value::Null } else { json!([]) };
         }
-        let answer = match name {
+        match name {
             "iter_files" => list(tracker, "list_files", &[], size(0)),
             "iter_files_by_context" => {
                 list(tracker, "list_files_by_context", &[self.arg(0, "context", Value::Null)], size(1))
@@ -91,22 +114,22 @@ impl Call {
             "iter_memories" => list(tracker, "list_memories", &[], size(0)),
             "iter_patterns" => list(tracker, "list_patterns", &[], size(0)),
             "get_recent_files" | "get_recent_symbols" | "get_recent_memories" | "get_recent_patterns" => {
-                call(tracker, name, &[limit(&self.arg(0, "limit", json!(10)))])
+                tracker.call(name, &[limit(&self.arg(0, "limit", json!(10)))])
             }
             "get_recent_threads" => {
                 let limit = limit(&self.arg(0, "limit", json!(20)));
-                call(tracker, name, &[limit, self.arg(1, "active_only", json!(true))])
+                tracker.call(name, &[limit, self.arg(1, "active_only", json!(true))])
             }
             "get_thread_queries" => {
-                call(tracker, name, &[self.args[0].clone(), limit(&self.arg(1, "limit", json!(50)))])
+                tracker.call(name, &[self.args[0].clone(), limit(&self.arg(1, "limit", json!(50)))])
             }
             "search_thread_queries" => {
-                call(tracker, name, &[self.args[0].clone(), limit(&self.arg(1, "limit", json!(20)))])
+                tracker.call(name, &[self.args[0].clone(), limit(&self.arg(1, "limit", json!(20)))])
             }
             "get_file_by_key" | "get_symbol_by_key" | "get_memory_by_key" | "get_pattern_cache" => {
-                call(tracker, name, &[folded(&self.args[0])])
+                tracker.call(name, &[folded(&self.args[0])])
             }
-            "thread_count" => call(tracker, name, &[self.arg(0, "active_only", json!(true))]),
+            "thread_count" => tracker.call(name, &[self.arg(0, "active_only", json!(true))]),
             "query_memories" => {
                 let offset = self.arg(5, "offset", json!(0)).as_i64().unwrap().max(0);
                 let arguments = [
@@ -117,14 +140,13 @@ impl Call {
                     limit(&self.arg(4, "limit", json!(50))),
                     json!(offset),
                 ];
-                call(tracker, name, &arguments)
+                tracker.call(name, &arguments)
             }
             _ => {
                 assert!(self.kwargs.as_object().unwrap().is_empty(), "{}", self.recorded);
-                call(tracker, name, &self.args)
+                tracker.call(name, &self.args)
             }
-        };
-        shaped(name, answer)
+        }
     }
 
     /// Whether an answer is the recorded one.

@@ -7,10 +7,6 @@ pub mod engines;
 pub use data::{Fixture, large, small};
 pub use engines::{ENGINES, in_memory};
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
 use tempfile::TempDir;
 use tracker_host::{Clock, Tracker};
 
@@ -54,6 +50,5 @@ pub fn present(tool: &str, found: bool, install: &str) -> bool {
 
 /// A clock that starts at 2,000,000,000 and advances a second at each look.
 pub fn ticking() -> Clock {
-    let seconds = Arc::new(AtomicU64::new(2_000_000_000));
-    Clock::new(move || Duration::from_secs(seconds.fetch_add(1, Ordering::SeqCst)))
+    Clock::ticking(2_000_000_000)
 }
