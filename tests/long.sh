@@ -10,6 +10,7 @@ export TRACKER_CONSUMERS
 export TRACKER_LONG=1
 cargo test --workspace --no-fail-fast -- --nocapture 2>&1 | tee target/long.log
 polyglot/js/test.sh 2>&1 | tee target/long-js.log
+polyglot/python/test.sh 2>&1 | tee target/long-python.log
 polyglot/page/test.sh
 echo "== figures"
-grep -oh 'FIGURE .*' target/long.log target/long-js.log | sort
+grep -oh 'FIGURE .*' target/long.log target/long-js.log target/long-python.log | sort
