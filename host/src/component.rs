@@ -1,7 +1,7 @@
 //! The component: the embedded one or a file, compiled or from the cache.
 
 use std::borrow::Cow;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::{fmt, fs};
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine};
 
-use crate::lend;
+use crate::{lend, unfold};
 
 /// The component that was built with this crate.
 pub static TRACKER_WASM: &[u8] = include_bytes!(env!("TRACKER_WASM"));
@@ -58,6 +58,46 @@ pub enum ComponentError {
         /// What wasmtime says.
         source: wasmtime::Error,
     },
+    /// The file is larger than it may be.
+    #[error("the component {path} has more than {max} bytes; if it is to be trusted allow more (--component-size)")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        max: u64,
+    },
+    /// It would unfold to more instances than anybody needs.
+    #[error(
+        "{what} is made of up to {instances} instances of components, more than the {MAX_INSTANCES} that are compiled"
+    )]
+    TooManyInstances {
+        /// The file, or "the embedded component".
+        what: String,
+        /// How many it can come to.
+        instances: u64,
+    },
+    /// It asks for more than this host lends.
+    #[error("{what} imports {import}, which it is not given; a tracker component is lent {} and {}", IMPORTS[0], IMPORTS[1])]
+    Import {
+        /// The file, or "the embedded component".
+        what: String,
+        /// What it imports.
+        import: String,
+        /// What wasmtime says.
+        source: wasmtime::Error,
+    },
+    /// It is of another version of the package.
+    #[error("{what} was built against {interface}, and this host is of {known}; take one of the same version")]
+    Version {
+        /// The file, or "the embedded component".
+        what: String,
+        /// The interface that it imports or exports.
+        interface: String,
+        /// The one that this host knows.
+        known: &'static str,
+        /// What wasmtime says.
+        source: wasmtime::Error,
+    },
     /// It does not import and export what a tracker does.
     #[error("{what} is not a tracker component of galaxybrain:tracker@0.1.0")]
     NotATracker {
@@ -66,6 +106,36 @@ pub enum ComponentError {
         /// What wasmtime says.
         source: wasmtime::Error,
     },
+}
+
+/// What is compiled in a fraction of a second. `Limits::instances` is for those that are made.
+const MAX_INSTANCES: u64 = 1 << 18;
+
+/// What a component is lent.
+const IMPORTS: [&str; 2] = ["galaxybrain:tracker/store@0.1.0", "wasi:clocks/wall-clock@0.2.6"];
+
+/// What it has to export.
+pub(crate) const EXPORT: &str = "galaxybrain:tracker/tracker@0.1.0";
+
+/// Says why a component does not fit: wasmtime has found that it does not.
+pub(crate) fn misfit(component: &Component, what: String, source: wasmtime::Error) -> ComponentError {
+    fn base(name: &str) -> &str {
+        name.split('@').next().unwrap_or_default()
+    }
+    let (engine, ty) = (component.engine(), component.component_type());
+    let imports = || ty.imports(engine).map(|(name, _)| name);
+    if let Some(import) = imports().find(|name| IMPORTS.iter().all(|known| base(known) != base(name))) {
+        return ComponentError::Import { what, import: import.to_owned(), source };
+    }
+    let known = [IMPORTS[0], EXPORT];
+    let other = imports().chain(ty.exports(engine).map(|(name, _)| name)).find_map(|name| {
+        let known = known.into_iter().find(|known| base(known) == base(name) && *known != name)?;
+        Some((name.to_owned(), known))
+    });
+    match other {
+        Some((interface, known)) => ComponentError::Version { what, interface, known, source },
+        None => ComponentError::NotATracker { what, source },
+    }
 }
 
 /// The configuration that this library needs of an engine. An embedder who uses
@@ -91,14 +161,16 @@ pub(crate) fn engine() -> Result<&'static Engine, ComponentError> {
 }
 
 impl ComponentSource {
-    /// The bytes.
-    fn read(&self) -> Result<Cow<'static, [u8]>, ComponentError> {
-        match self {
-            ComponentSource::Embedded => Ok(TRACKER_WASM.into()),
-            ComponentSource::File(path) => match fs::read(path) {
-                Ok(bytes) => Ok(bytes.into()),
-                Err(source) => Err(ComponentError::Read { path: path.clone(), source }),
-            },
+    /// The bytes, if a file has no more than `max`.
+    fn read(&self, max: u64) -> Result<Cow<'static, [u8]>, ComponentError> {
+        let ComponentSource::File(path) = self else { return Ok(TRACKER_WASM.into()) };
+        let mut bytes = Vec::new();
+        // A byte more than it may have, to see that it has.
+        let read = fs::File::open(path).and_then(|file| file.take(max.saturating_add(1)).read_to_end(&mut bytes));
+        match read {
+            Ok(length) if length as u64 > max => Err(ComponentError::TooLarge { path: path.clone(), max }),
+            Ok(_) => Ok(bytes.into()),
+            Err(source) => Err(ComponentError::Read { path: path.clone(), source }),
         }
     }
 }
@@ -112,12 +184,20 @@ impl fmt::Display for ComponentSource {
     }
 }
 
-/// Loads a component, from compiled code if the cache has it.
-pub(crate) fn load(engine: &Engine, source: &ComponentSource, cache: &CodeCache) -> Result<Component, ComponentError> {
-    let bytes = source.read()?;
+/// Loads a component of at most `max` bytes, from compiled code if the cache has it.
+pub(crate) fn load(
+    engine: &Engine,
+    source: &ComponentSource,
+    max: u64,
+    cache: &CodeCache,
+) -> Result<Component, ComponentError> {
+    let bytes = source.read(max)?;
     let file = cache.directory().map(|directory| Cached::new(engine, &bytes, directory));
     if let Some(component) = file.as_ref().and_then(|file| file.load(engine)) {
         return Ok(component);
+    }
+    if let Some(instances) = unfold::instances(&bytes).filter(|instances| *instances > MAX_INSTANCES) {
+        return Err(ComponentError::TooManyInstances { what: source.to_string(), instances });
     }
     let component = Component::new(engine, &bytes)
         .map_err(|error| ComponentError::Compile { what: source.to_string(), source: error })?;
@@ -247,7 +327,7 @@ mod tests {
         let file = directory.path().join("empty.wasm");
         fs::write(&file, &wasm).unwrap();
         let source = ComponentSource::File(file);
-        load(engine, &source, &cache).unwrap();
+        load(engine, &source, 1000, &cache).unwrap();
         let cached = Cached::new(engine, &wasm, directory.path().join("code"));
         let good = fs::read(&cached.path).unwrap();
         assert!(cached.load(engine).is_some());
@@ -259,7 +339,7 @@ mod tests {
         }
         fs::write(&cached.path, &good[..10]).unwrap();
         assert!(cached.load(engine).is_none());
-        load(engine, &source, &cache).unwrap();
+        load(engine, &source, 1000, &cache).unwrap();
         assert_eq!(fs::read(&cached.path).unwrap(), good);
     }
 

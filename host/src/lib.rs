@@ -89,7 +89,8 @@
 //! ```
 //!
 //! What the component may use of the store is in [`Limits`]. Its memory and its
-//! time are the tool's to bound: `wasmtime::Store::limiter`, and epochs or fuel.
+//! time are the tool's to bound: `wasmtime::Store::limiter`, and epochs or fuel,
+//! which [`store::StoreCtx::set_interrupt`] extends to long writes.
 //! Instances of several versions can use one environment at a time, also from
 //! several processes; each checks the store's format at its first call. The
 //! types of this library are those of [`wasmtime`] as it is re-exported here.
@@ -157,6 +158,7 @@ mod place;
 pub mod store;
 pub mod track;
 mod tracker;
+mod unfold;
 
 /// The records of the tracker, as `wit/types.wit` describes them.
 pub mod types {

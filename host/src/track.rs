@@ -16,6 +16,7 @@ use ignore::{DirEntry, WalkBuilder};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::tracker::each_answered;
 use crate::types::{FileRecord, FileStat, FileUpsert, Verdict};
 use crate::{Error, Result, Tracker};
 
@@ -163,7 +164,7 @@ impl Walk<'_> {
         if stats.is_empty() {
             return Ok(());
         }
-        let verdicts = self.tracker.freshness(stats, None)?.verdicts;
+        let verdicts = each_answered(stats.len(), self.tracker.freshness(stats, None)?.verdicts)?;
         let (mut doubtful, mut paths) = (Vec::new(), Vec::new());
         for (stat, verdict) in stats.iter().zip(verdicts) {
             if verdict == Verdict::Fresh {
@@ -173,7 +174,7 @@ impl Walk<'_> {
                 paths.push(stat.path.clone());
             }
         }
-        let known = self.tracker.get_files(&paths)?;
+        let known = each_answered(paths.len(), self.tracker.get_files(&paths)?)?;
         let mut waiting: Vec<FileUpsert> = Vec::new();
         let mut first_read = Instant::now();
         for ((stat, verdict), known) in doubtful.into_iter().zip(known) {

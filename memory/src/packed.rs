@@ -58,6 +58,13 @@ pub struct Items<'a, T> {
     item: fn(&mut &'a [u8]) -> Result<T, Malformed>,
 }
 
+impl<'a, T> Items<'a, T> {
+    /// What has not been parsed yet.
+    pub fn rest(&self) -> &'a [u8] {
+        self.input
+    }
+}
+
 impl<T> Iterator for Items<'_, T> {
     type Item = Result<T, Malformed>;
 

@@ -11,6 +11,7 @@ mod conformance;
 mod consumers;
 mod cost;
 mod engine;
+mod hostile;
 mod keys;
 mod layout;
 mod migration;

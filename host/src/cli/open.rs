@@ -34,11 +34,27 @@ pub struct OpenArgs {
     #[arg(long, value_name = "FILE", help_heading = "Component")]
     component: Option<PathBuf>,
     /// How long a call may run, in seconds [default: 30; verify, reindex and imports 1800]
+    ///
+    /// Ordinary calls take microseconds and the longest some seconds, so that a component which
+    /// runs for 30 is lost. What reads or writes everything takes minutes where millions of
+    /// records are. Waiting for other writers is not counted.
     #[arg(long, value_name = "SECONDS", help_heading = "Component")]
     deadline: Option<u64>,
     /// How much memory the component may have [default: 512MiB]
+    ///
+    /// Enough for a verify of ten million symbols, and for any page of a list.
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Component")]
     memory: Option<u64>,
+    /// How much one call or batch may write [default: 1GiB]
+    ///
+    /// It is kept in memory until the commit, to be written again if the map has to grow.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Component")]
+    transaction_size: Option<u64>,
+    /// How large the file of --component may be [default: 64MiB]
+    ///
+    /// Compiling it has no deadline. The built-in one has 1.7 MB, one with a Python interpreter 18.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Component")]
+    component_size: Option<u64>,
     /// Compile the component instead of loading it from the cache
     #[arg(long, help_heading = "Component")]
     no_cache: bool,
@@ -54,6 +70,12 @@ impl OpenArgs {
         }
         if let Some(bytes) = self.memory {
             limits.memory = usize::try_from(bytes).unwrap_or(usize::MAX);
+        }
+        if let Some(bytes) = self.transaction_size {
+            limits.transaction_bytes = bytes;
+        }
+        if let Some(bytes) = self.component_size {
+            limits.component_size = bytes;
         }
         let durability = match self.durability {
             DurabilityArg::Sync => Durability::Sync,

@@ -1,5 +1,6 @@
 //! Standard output: text or JSON, and quiet about a closed pipe.
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
 use anyhow::Result;
@@ -22,9 +23,10 @@ impl Output {
         self.json
     }
 
-    /// A line of text.
+    /// A line of text, and no more: what is in the store or comes of a component
+    /// may hold anything, also what would drive a terminal.
     pub fn line(&mut self, text: impl AsRef<str>) -> Result<()> {
-        self.stdout.write_all(text.as_ref().as_bytes())?;
+        self.stdout.write_all(printable(text.as_ref()).as_bytes())?;
         self.stdout.write_all(b"\n")?;
         Ok(())
     }
@@ -54,6 +56,18 @@ pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
 }
 
+/// The text with control characters escaped.
+fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escape).collect::<String>().into()
+}
+
+/// Characters of an error that are shown.
+const SHOWN: usize = 4000;
+
 /// An error and its causes on one line, each said once.
 pub fn one_line(error: &anyhow::Error) -> String {
     let mut text = String::new();
@@ -67,7 +81,11 @@ pub fn one_line(error: &anyhow::Error) -> String {
         }
         text.push_str(&cause);
     }
-    text
+    if let Some((end, _)) = text.char_indices().nth(SHOWN) {
+        text.truncate(end);
+        text.push('…');
+    }
+    printable(&text).into_owned()
 }
 
 /// A progress bar on a terminal, nothing elsewhere.

@@ -16,6 +16,7 @@ use super::source::{Source, TABLES, TableSpec, Tolerance};
 use super::{MigrateError, Result};
 use crate::Tracker;
 use crate::export;
+use crate::tracker::each_answered;
 use crate::types::{Row, RowKind};
 
 /// Rows a page of the store.
@@ -195,7 +196,7 @@ impl Compare<'_> {
             for chunk in chunks {
                 let chunk = chunk?;
                 result.rejected += chunk.rejected.len() as u64;
-                let found = store.find_rows(&chunk.rows)?;
+                let found = each_answered(chunk.rows.len(), store.find_rows(&chunk.rows)?)?;
                 for (given, found) in chunk.rows.iter().zip(found) {
                     compare(given, found, result, row_kind(*table), listed);
                 }

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::MigrateError;
 
+use crate::tracker::each_answered;
 use crate::types::{CounterRow, ROW_KINDS, Row, RowKind};
 use crate::{Options, Tracker};
 use chunks::{Chunks, chunks};
@@ -407,7 +408,7 @@ impl<'a> Migration<'a> {
         chunks(source, table, None, |chunks| {
             for chunk in chunks {
                 let given = chunk?.rows;
-                let found = tracker.find_rows(&given)?;
+                let found = each_answered(given.len(), tracker.find_rows(&given)?)?;
                 for (given, found) in given.iter().zip(&found) {
                     if Some(given) != found.as_ref() {
                         return Err(MigrateError::Validation(format!("{given:?} came back as {found:?}")));

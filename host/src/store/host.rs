@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use wasmtime::component::{Linker, Resource, ResourceType, WasmList};
-use wasmtime::{AsContextMut, Result, StoreContextMut, bail};
+use wasmtime::{AsContextMut, Result, StoreContextMut, Trap, bail};
 
 use super::engine::{Handle, Range, StoreError};
 use super::{OpenTransaction, StoreCtx, StoreHostView, StoreView, Tables, packed};
@@ -25,6 +25,15 @@ struct LentPage {
     entries: Bytes,
     done: bool,
 }
+
+/// Operations are applied in pieces of about so many bytes, between which the
+/// guest can be interrupted: some tens of thousands of small ones.
+const PIECE: usize = 1 << 20;
+
+type Pieces = Vec<usize>;
+
+/// A buffer with more room is given back and not kept for the next call.
+const KEPT: usize = 16 << 20;
 
 /// A shorter wait for the writer lock is the cost of a transaction.
 const LONG_WAIT: Duration = Duration::from_millis(1);
@@ -374,20 +383,33 @@ fn write<T: StoreHostView>(
     if transaction.over {
         return Ok((Err(Error::Closed),));
     }
-    if let Err(refused) = check(ctx, &input)? {
-        return Ok((Err(convert_error(refused)),));
-    }
+    let pieces = match check(ctx, &input)? {
+        Ok(pieces) => pieces,
+        Err(refused) => return Ok((Err(convert_error(refused)),)),
+    };
     let Some(tables) = &ctx.tables else { bail!("no table was opened") };
     transaction.written += input.len() as u64;
     if transaction.written > ctx.limits.transaction_bytes {
         transaction.over = true;
         let limit = ctx.limits.transaction_bytes;
         return Ok((Err(Error::Other(format!(
-            "the transaction writes more than {limit} bytes; write less at a time"
+            "the transaction writes more than {limit} bytes; write less at a time or allow more (--transaction-size)"
         ))),));
     }
     tracing::trace!(bytes = input.len(), "write");
-    let written = transaction.inner.write(&input, &tables.handles);
+    let mut written = Ok(());
+    let mut rest = &input[..];
+    for piece in pieces {
+        if ctx.interrupt.as_ref().is_some_and(|is_over| is_over(ctx.waited)) {
+            return Err(Trap::Interrupt.into());
+        }
+        let (now, later) = rest.split_at(piece);
+        rest = later;
+        written = transaction.inner.write(now, &tables.handles);
+        if written.is_err() {
+            break;
+        }
+    }
     transaction.over = written.is_err();
     if ctx.explain.is_some() {
         note_write(ctx, &input);
@@ -397,11 +419,19 @@ fn write<T: StoreHostView>(
 }
 
 /// Checks all operations before any is applied: a malformed buffer traps, a
-/// size that the store does not take is an error.
-fn check(ctx: &StoreCtx, ops: &[u8]) -> Result<std::result::Result<(), StoreError>> {
+/// size that the store does not take is an error. Returns the lengths of the
+/// pieces to apply them in.
+fn check(ctx: &StoreCtx, ops: &[u8]) -> Result<std::result::Result<Pieces, StoreError>> {
     let max_key = ctx.engine.max_key_size();
-    for op in packed::ops(ops) {
+    let mut pieces = Pieces::new();
+    let (mut items, mut begun) = (packed::ops(ops), 0);
+    while let Some(op) = items.next() {
         let op = op?;
+        let end = ops.len() - items.rest().len();
+        if end - begun >= PIECE || end == ops.len() {
+            pieces.push(end - begun);
+            begun = end;
+        }
         ctx.handle(u32::from(op.table()))?;
         let (key, value): (&[u8], &[u8]) = match op {
             packed::Op::Put { key, value, .. } => (key, value),
@@ -415,7 +445,7 @@ fn check(ctx: &StoreCtx, ops: &[u8]) -> Result<std::result::Result<(), StoreErro
             return Ok(Err(StoreError::ValueTooLarge { length: value.len(), max: ctx.limits.value_size }));
         }
     }
-    Ok(Ok(()))
+    Ok(Ok(pieces))
 }
 
 fn note_write(ctx: &mut StoreCtx, ops: &[u8]) {
@@ -449,8 +479,10 @@ fn commit<T: StoreHostView>(
 fn take_buffers<T: StoreHostView>(store: &mut StoreContextMut<'_, T>) -> (Vec<u8>, Vec<u8>) {
     let ctx = store.data_mut().store().ctx;
     let (mut input, mut output) = (std::mem::take(&mut ctx.input), std::mem::take(&mut ctx.output));
-    input.clear();
-    output.clear();
+    for buffer in [&mut input, &mut output] {
+        buffer.clear();
+        buffer.shrink_to(KEPT);
+    }
     (input, output)
 }
 

@@ -7,17 +7,30 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Linear memory of an instance, in bytes. Default 512 MiB: a page of
-    /// 10,000 large records or a verify of ten million symbols fits, a leak
-    /// is stopped long before it hurts the host.
+    /// Bytes of a component's file. Default 64 MiB: the tracker has 1.7, one
+    /// with a whole Python interpreter in it 18. Compiling is work of the host's
+    /// that has no deadline, so that this is what bounds it.
+    pub component_size: u64,
+    /// Linear memory of a component, all its memories together, in bytes.
+    /// Default 512 MiB: a page of 10,000 large records or a verify of ten
+    /// million symbols fits, a leak is stopped long before it hurts the host.
     pub memory: usize,
+    /// Core instances that a component is made of, its function tables, and its
+    /// memories: so many of each. Default 64: the tracker has three instances,
+    /// two tables and one memory, and each memory takes 4 GiB of addresses.
+    pub instances: usize,
+    /// Entries of all function tables of a component, 8 bytes each. Default
+    /// 200,000: the tracker has a few hundred.
+    pub table_entries: usize,
     /// Bytes that the host may allocate for what one crossing copies out of the
     /// instance: an argument of an import, or a call's result. Default 1 GiB: as
     /// long as `memory` is smaller only a guest that hands out the same bytes
     /// again and again meets it.
     pub copied: usize,
-    /// How long a call may run. Default 30 s: the longest ordinary call (a
-    /// substring search over millions of names) takes a few.
+    /// How long a call may run, and making an instance of the component.
+    /// Default 30 s: the longest ordinary call (a substring search over millions
+    /// of names) takes a few. The time that it waits for other writers is not
+    /// counted; that of being run again after a conflict is.
     pub call_deadline: Duration,
     /// How long `verify` and `reindex` may run, which read everything, and the
     /// import and deletion of many rows. Default 30 minutes.
@@ -40,7 +53,10 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
+            component_size: 64 << 20,
             memory: 512 << 20,
+            instances: 64,
+            table_entries: 200_000,
             copied: 1 << 30,
             call_deadline: Duration::from_secs(30),
             bulk_deadline: Duration::from_secs(30 * 60),

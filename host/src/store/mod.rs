@@ -62,7 +62,11 @@ pub struct StoreCtx {
     output: Vec<u8>,
     explain: Option<Box<Explain>>,
     waited: Duration,
+    interrupt: Option<Box<Interrupt>>,
 }
+
+/// Whether a guest that has waited so long for other writers has had its time.
+type Interrupt = dyn Fn(Duration) -> bool + Send + Sync;
 
 struct Tables {
     handles: Vec<Option<Handle>>,
@@ -92,7 +96,16 @@ impl StoreCtx {
             output: Vec::new(),
             explain: None,
             waited: Duration::ZERO,
+            interrupt: None,
         }
+    }
+
+    /// Asks `is_over` during long writes whether the guest has had its time; if
+    /// so the guest is trapped with [`wasmtime::Trap::Interrupt`]. Wasmtime's own
+    /// deadlines end a guest, but not what the host does for it. It is told how
+    /// long the guest has waited for other writers since [`Self::take_waited`].
+    pub fn set_interrupt(&mut self, is_over: impl Fn(Duration) -> bool + Send + Sync + 'static) {
+        self.interrupt = Some(Box::new(is_over));
     }
 
     /// Starts or stops counting what calls do.

@@ -41,8 +41,9 @@ impl Tracker {
     /// Exchanges the component, usually for a newer one, while the store stays
     /// open: for this session and all others that [`Tracker::try_clone`] opened.
     ///
-    /// The new component is tried first: it has to open the store and find its
-    /// format. Each session then takes it with its next call. A call that runs,
+    /// The new component is tried first: on an empty store, where it has to start
+    /// and to answer, then on this one, which it has to open and whose format it
+    /// has to know. Each session then takes it with its next call. A call that runs,
     /// or a batch that is open, ends with the component that it began with.
     /// Snapshots ([`Tracker::snapshot`]) keep theirs.
     ///
@@ -69,7 +70,7 @@ impl Tracker {
     /// If it cannot be loaded, is not a tracker component, or refuses the
     /// store. All sessions keep the component they have then.
     pub fn replace_component(&self, source: &ComponentSource) -> Result<()> {
-        let linked = Linked::load(source, &self.shared.origin)?;
+        let linked = Linked::load(source, &self.shared.origin, &self.shared.limits)?;
         let trial = Shared { code: Code::new(linked.clone()), ..self.shared.over(self.shared.engine.clone()) };
         // The first call opens the tables and checks the format.
         Tracker::new(Arc::new(trial)).get_import_state()?;

@@ -1,6 +1,6 @@
 //! Calls by name, for command lines and scripts.
 
-use wasmtime::component::types::ComponentItem;
+use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Type, Val};
 
 use super::session::Linked;
@@ -93,7 +93,7 @@ impl Tracker {
         interface
             .exports(engine)
             .filter_map(|(name, item)| match item.ty {
-                ComponentItem::ComponentFunc(function) => Some(Signature {
+                ComponentItem::ComponentFunc(function) if is_data(&function) => Some(Signature {
                     name: name.to_owned(),
                     params: function.params().map(|(name, ty)| Param { name: name.to_owned(), ty }).collect(),
                     result: function.results().next().and_then(|result| match result {
@@ -127,6 +127,8 @@ impl Tracker {
             return Err(Error::BatchAborted);
         }
         let allowed = self.deadline(deadline);
+        let mut left = allowed;
+        let in_batch = self.in_batch();
         for attempt in 1.. {
             let session = self.session()?;
             let function = session
@@ -140,8 +142,12 @@ impl Tracker {
                 let message = format!("{name} takes {} arguments, not {}", given.params().len(), arguments.len());
                 return Err(Error::InvalidArgument(message));
             }
+            if !is_data(&given) {
+                let message = format!("{name} takes or returns handles, which have no meaning outside of a component");
+                return Err(Error::InvalidArgument(message));
+            }
             let mut results = vec![Val::Bool(false); given.results().len()];
-            let running = session.start(allowed);
+            let running = session.start(left);
             let answer = function.call(&mut session.store, arguments, &mut results);
             drop(running);
             if let Err(trap) = answer {
@@ -150,13 +156,14 @@ impl Tracker {
             match results.pop() {
                 Some(Val::Result(Ok(value))) => {
                     session.ready = true;
-                    self.end_strays();
-                    return Ok(value.map(|value| *value));
+                    return self.finish().map(|()| value.map(|value| *value));
                 }
                 Some(Val::Result(Err(error))) => {
                     let error = convert_error(error.map(|error| *error));
                     match error {
-                        Error::Conflict(_) if self.batch == BatchState::None && attempt <= super::RETRIES => {
+                        Error::Conflict(_) if !in_batch && attempt <= super::RETRIES => {
+                            left = session.left();
+                            self.end_strays();
                             std::thread::sleep(std::time::Duration::from_millis(1 << attempt.min(6)));
                         }
                         error => {
@@ -166,10 +173,32 @@ impl Tracker {
                         }
                     }
                 }
-                other => return Ok(other),
+                // No function of the tracker's, but a component may have more.
+                other => return self.finish().map(|()| other),
             }
         }
         unreachable!("the loop ends by returning")
+    }
+}
+
+/// True if a function takes and returns plain values and no handles.
+fn is_data(function: &ComponentFunc) -> bool {
+    function.params().map(|(_, ty)| ty).chain(function.results()).all(|ty| is_plain(&ty))
+}
+
+fn is_plain(ty: &Type) -> bool {
+    match ty {
+        Type::List(list) => is_plain(&list.ty()),
+        Type::Record(record) => record.fields().all(|field| is_plain(&field.ty)),
+        Type::Tuple(tuple) => tuple.types().all(|ty| is_plain(&ty)),
+        Type::Variant(variant) => variant.cases().all(|case| case.ty.is_none_or(|ty| is_plain(&ty))),
+        Type::Option(option) => is_plain(&option.ty()),
+        Type::Result(result) => [result.ok(), result.err()].into_iter().flatten().all(|ty| is_plain(&ty)),
+        Type::Bool | Type::S8 | Type::U8 | Type::S16 | Type::U16 | Type::S32 | Type::U32 | Type::S64 | Type::U64 => {
+            true
+        }
+        Type::Float32 | Type::Float64 | Type::Char | Type::String | Type::Enum(_) | Type::Flags(_) => true,
+        _ => false,
     }
 }
 

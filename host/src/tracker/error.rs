@@ -53,6 +53,9 @@ pub enum Error {
     /// The component failed. Nothing of the call was kept.
     #[error("the component failed")]
     Trap(#[source] wasmtime::Error),
+    /// The component answered what no tracker does.
+    #[error("the component answers nonsense: {0}")]
+    Nonsense(String),
     /// The store cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -121,6 +124,7 @@ impl Error {
             Error::Deadline(_) => "deadline",
             Error::OutOfMemory(_) => "out-of-memory",
             Error::Trap(_) => "trap",
+            Error::Nonsense(_) => "nonsense",
             Error::NoSuchFunction(_) => "no-such-function",
             Error::Open(_) | Error::Component(_) | Error::Engine(_) => "open",
             Error::Place(_)
@@ -139,9 +143,18 @@ impl Error {
             | Error::KeyConflict(text)
             | Error::Corrupt(text)
             | Error::Incompatible(text)
+            | Error::Nonsense(text)
             | Error::Store(text) => Some(text),
             _ => None,
         }
+    }
+}
+
+/// Checks that a call which was asked about many has answered for each.
+pub(crate) fn each_answered<T>(asked: usize, answers: Vec<T>) -> Result<Vec<T>, Error> {
+    match answers.len() {
+        answered if answered == asked => Ok(answers),
+        answered => Err(Error::Nonsense(format!("{answered} answers to {asked} questions"))),
     }
 }
 

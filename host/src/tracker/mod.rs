@@ -19,12 +19,14 @@ pub use batch::Batch;
 pub(crate) use dynamic::type_name;
 pub use dynamic::{Param, Signature};
 pub use error::Error;
+pub(crate) use error::each_answered;
 pub use operations::{Backup, Compaction, Restored};
 pub use options::Options;
 pub use pages::Pages;
 
 use crate::bindings::exports::galaxybrain::tracker::tracker as wit;
 use crate::bindings::galaxybrain::tracker::store as wit_store;
+use crate::component::EXPORT as INTERFACE;
 use crate::store::lmdb::EnvironmentStats;
 use crate::store::memory::Memory;
 use crate::store::{Engine, Explain};
@@ -32,9 +34,6 @@ use session::{Session, Shared};
 
 /// What every call returns.
 pub type Result<T> = std::result::Result<T, Error>;
-
-/// The interface that the component exports.
-const INTERFACE: &str = "galaxybrain:tracker/tracker@0.1.0";
 
 /// What a store in memory is called.
 const IN_MEMORY: &str = ":memory:";
@@ -197,6 +196,7 @@ impl Tracker {
         });
         if begun.is_err() && before == BatchState::None {
             self.batch = BatchState::None;
+            self.end_strays();
         }
         begun
     }
@@ -215,7 +215,8 @@ impl Tracker {
             session.bindings.galaxybrain_tracker_tracker().call_end_batch(&mut session.store)
         });
         self.batch = BatchState::None;
-        ended
+        // A component that says that it has ended the batch may not have done so.
+        ended.and(self.finish())
     }
 
     /// `abort-batch`: discards the batch.
@@ -265,18 +266,22 @@ impl Tracker {
             return Err(Error::BatchAborted);
         }
         let allowed = self.deadline(deadline);
+        let mut left = allowed;
+        let in_batch = self.in_batch();
         for attempt in 1.. {
             let session = self.session()?;
-            let running = session.start(allowed);
+            let running = session.start(left);
             let answer = f(session);
             drop(running);
             match answer {
                 Ok(Ok(value)) => {
                     session.ready = true;
-                    self.end_strays();
-                    return Ok(value);
+                    return self.finish().map(|()| value);
                 }
-                Ok(Err(wit::Error::Store(wit_store::Error::Conflict))) if self.batch == BatchState::None => {
+                Ok(Err(wit::Error::Store(wit_store::Error::Conflict))) if !in_batch => {
+                    left = session.left();
+                    // Whoever was faster is not kept waiting in turn.
+                    self.end_strays();
                     if attempt > RETRIES {
                         return Err(Error::Conflict(attempt));
                     }
@@ -293,9 +298,18 @@ impl Tracker {
         unreachable!("the loop ends by returning")
     }
 
+    /// Ends a call that the component says has succeeded. What it wrote in a
+    /// transaction that it has left open is lost.
+    fn finish(&mut self) -> Result<()> {
+        match self.end_strays() {
+            0 => Ok(()),
+            strays => Err(Error::Nonsense(format!("success, with {strays} transactions left open; they were aborted"))),
+        }
+    }
+
     /// Outside a batch no transaction outlives a call: a reader would keep old
-    /// pages alive, a writer would keep all others out.
-    fn end_strays(&mut self) {
+    /// pages alive, a writer would keep all others out. Returns how many there were.
+    fn end_strays(&mut self) -> u32 {
         if self.session.as_ref().is_some_and(|session| !session.ready) {
             self.session = None;
         }
@@ -303,7 +317,9 @@ impl Tracker {
         if self.batch == BatchState::None && strays > 0 {
             tracing::warn!(strays, "the component left transactions open; they were aborted and its instance dropped");
             self.session = None;
+            return strays;
         }
+        0
     }
 
     /// If an error has ended the batch's transaction, the batch is refused from now on.
@@ -316,14 +332,13 @@ impl Tracker {
 
     /// Drops the instance, and with it its transactions.
     fn trapped(&mut self, trap: wasmtime::Error, allowed: Duration) -> Error {
-        let denied = self.session.take().is_some_and(|session| session.store.data().memory.denied);
+        let session = self.session.take();
         if self.batch == BatchState::Open {
             self.batch = BatchState::Aborted;
         }
-        match trap.downcast_ref::<wasmtime::Trap>() {
-            Some(wasmtime::Trap::Interrupt) => Error::Deadline(allowed),
-            _ if denied => Error::OutOfMemory(self.shared.limits.memory),
-            _ => Error::Trap(trap),
+        match session {
+            Some(session) => session::failed(trap, session.store.data(), allowed),
+            None => Error::Trap(trap),
         }
     }
 }

@@ -124,7 +124,7 @@ impl Options {
     /// or the component cannot be loaded. Nothing is changed then.
     pub fn open(self) -> Result<Tracker> {
         let origin = Origin { cache: self.cache, clock: self.clock };
-        let linked = Linked::load(&self.component, &origin)?;
+        let linked = Linked::load(&self.component, &origin, &self.limits)?;
         let backing = match self.engine {
             Some(engine) => Backing { path: self.path, environment: None, engine },
             None => Environment::open(&self.path, self.environment)?.into(),

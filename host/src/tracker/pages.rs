@@ -1,6 +1,6 @@
 //! Iterators over the paged lists.
 
-use super::{Result, Tracker};
+use super::{Error, Result, Tracker};
 use crate::types::{
     ConventionRecord, Cursor, FileRecord, LiveVector, MemoryRecord, PatternRecord, Row, RowKind, SymbolRecord,
 };
@@ -16,8 +16,14 @@ pub struct Pages<'t, T> {
     size: u32,
     page: std::vec::IntoIter<T>,
     next: Option<Cursor>,
+    /// Pages without a record in a row.
+    empty: u32,
     ended: bool,
 }
+
+/// More pages in a row without a record are not a list but a component that goes
+/// round in circles. Where index entries have lost their records a page can be empty.
+const MAX_EMPTY: u32 = 1000;
 
 impl<'t, T> Pages<'t, T> {
     fn new(
@@ -26,7 +32,7 @@ impl<'t, T> Pages<'t, T> {
         fetch: impl FnMut(&mut Tracker, Option<&Cursor>, u32) -> Result<Page<T>> + 't,
     ) -> Self {
         let page = Vec::new().into_iter();
-        Pages { tracker, fetch: Box::new(fetch), size: size.max(1), page, next: None, ended: false }
+        Pages { tracker, fetch: Box::new(fetch), size: size.max(1), page, next: None, empty: 0, ended: false }
     }
 }
 
@@ -43,6 +49,11 @@ impl<T> Iterator for Pages<'_, T> {
             }
             match (self.fetch)(self.tracker, self.next.as_ref(), self.size) {
                 Ok((items, next)) => {
+                    self.empty = if items.is_empty() { self.empty + 1 } else { 0 };
+                    if self.empty > MAX_EMPTY || (next.is_some() && next == self.next) {
+                        self.ended = true;
+                        return Some(Err(Error::Nonsense("a list goes on for ever without getting anywhere".into())));
+                    }
                     self.page = items.into_iter();
                     self.ended = next.is_none();
                     self.next = next;

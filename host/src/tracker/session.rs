@@ -9,11 +9,12 @@ use wasmtime::{Store, UpdateDeadline};
 
 use super::code::Code;
 use super::typed::FastFuncs;
-use super::{Error, Result, ticker};
+use super::{Error, Result, Tracker, ticker};
 use crate::bindings::TrackerComponent;
 use crate::clock::{self, Clock};
-use crate::component::{self, CodeCache, ComponentError, ComponentSource};
+use crate::component::{self, CodeCache, ComponentSource};
 use crate::store::lmdb::Environment;
+use crate::store::memory::Memory;
 use crate::store::{self, Engine, Limits, StoreCtx, StoreError, StoreHostView, StoreView};
 
 /// What all sessions of an environment share.
@@ -58,6 +59,8 @@ pub(super) struct Origin {
 pub(super) struct Linked {
     pub(super) component: Component,
     pre: InstancePre<State>,
+    /// What errors call it.
+    what: Arc<str>,
 }
 
 /// The state of a session's wasmtime store.
@@ -73,22 +76,64 @@ impl StoreHostView for State {
     }
 }
 
-/// Stops an instance from taking more memory than it may.
+/// Keeps what a component takes within its limits, over all of its memories and tables.
 pub(super) struct MemoryLimit {
     max: usize,
+    taken: usize,
+    /// What was allowed last: it may turn out that it cannot be had.
+    last: usize,
     /// Set when it asked for more.
     pub(super) denied: bool,
+    max_entries: usize,
+    entries: usize,
+    instances: usize,
+}
+
+impl MemoryLimit {
+    fn new(limits: &Limits) -> Self {
+        MemoryLimit {
+            max: limits.memory,
+            taken: 0,
+            last: 0,
+            denied: false,
+            max_entries: limits.table_entries,
+            entries: 0,
+            instances: limits.instances,
+        }
+    }
+}
+
+/// What a grown total is, if it stays within a maximum.
+fn grown(total: usize, current: usize, desired: usize, max: usize) -> Option<usize> {
+    total.checked_add(desired.saturating_sub(current)).filter(|total| *total <= max)
 }
 
 impl wasmtime::ResourceLimiter for MemoryLimit {
-    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let allowed = desired <= self.max;
-        self.denied |= !allowed;
-        Ok(allowed)
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let taken = grown(self.taken, current, desired, self.max);
+        self.last = taken.map_or(0, |taken| taken - self.taken);
+        self.taken += self.last;
+        self.denied |= taken.is_none();
+        Ok(taken.is_some())
     }
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        // The tracker's function table has a few hundred entries.
-        Ok(desired <= 100_000)
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        tracing::debug!(%error, "a memory could not grow");
+        self.taken -= std::mem::take(&mut self.last);
+        Ok(())
+    }
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let entries = grown(self.entries, current, desired, self.max_entries);
+        self.entries = entries.unwrap_or(self.entries);
+        Ok(entries.is_some())
+    }
+    fn instances(&self) -> usize {
+        self.instances
+    }
+    fn tables(&self) -> usize {
+        self.instances
+    }
+    fn memories(&self) -> usize {
+        self.instances
     }
 }
 
@@ -106,16 +151,33 @@ pub(super) struct Session {
     pub(super) ready: bool,
     /// Of the component.
     generation: u64,
+    /// When the call has to be over.
+    until: ticker::Until,
 }
 
 impl Linked {
-    pub(super) fn load(source: &ComponentSource, origin: &Origin) -> Result<Self> {
-        let component = component::load(component::engine()?, source, &origin.cache)?;
+    /// Loads a component. One that is not the embedded one is tried out on an
+    /// empty store that cannot be written: it has to start, to have what a
+    /// tracker has and to answer a call before it comes near a real store.
+    pub(super) fn load(source: &ComponentSource, origin: &Origin, limits: &Limits) -> Result<Self> {
+        let component = component::load(component::engine()?, source, limits.component_size, &origin.cache)?;
+        let what = source.to_string();
         let pre = link(component.engine(), origin.clock.clone())
             .and_then(|linker| linker.instantiate_pre(&component))
             .and_then(|pre| crate::bindings::TrackerComponentPre::new(pre.clone()).map(|_| pre))
-            .map_err(|error| ComponentError::NotATracker { what: source.to_string(), source: error })?;
-        Ok(Linked { component, pre })
+            .map_err(|error| component::misfit(&component, what.clone(), error))?;
+        let linked = Linked { component, pre, what: what.into() };
+        if *source != ComponentSource::Embedded {
+            linked.try_out(origin, limits)?;
+        }
+        Ok(linked)
+    }
+
+    fn try_out(&self, origin: &Origin, limits: &Limits) -> Result<()> {
+        let engine = Memory::new().snapshot()?;
+        let backing = Backing { path: "a trial".into(), environment: None, engine };
+        let shared = Shared::new(self.clone(), origin.clone(), backing, limits.clone());
+        Tracker::new(Arc::new(shared)).get_import_state().map(drop)
     }
 }
 
@@ -152,26 +214,35 @@ fn link(engine: &wasmtime::Engine, clock: Clock) -> wasmtime::Result<Linker<Stat
 
 impl Session {
     pub(super) fn new(shared: &Shared, explain: bool) -> Result<Self> {
-        let (Linked { component, pre }, generation) = shared.code.current();
+        let (Linked { component, pre, what }, generation) = shared.code.current();
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(RESOURCES);
         let mut ctx = StoreCtx::new(shared.engine.clone(), shared.limits.clone());
         ctx.set_explain(explain);
-        let memory = MemoryLimit { max: shared.limits.memory, denied: false };
+        let until = ticker::Until::default();
+        ctx.set_interrupt({
+            let until = until.clone();
+            move |waited| until.left(waited).is_zero()
+        });
+        let memory = MemoryLimit::new(&shared.limits);
         let mut store = Store::new(component.engine(), State { store: ctx, resources, memory });
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(shared.limits.copied);
-        store.epoch_deadline_callback(|mut store| {
+        let extended = until.clone();
+        store.epoch_deadline_callback(move |mut store| {
             // A call does not pay for the time it waited for other writers.
             let waited = ticker::ticks(store.data_mut().store.take_waited());
+            extended.extend(waited);
             Ok(if waited > 0 { UpdateDeadline::Continue(waited) } else { UpdateDeadline::Interrupt })
         });
-        let running = ticker::start(&mut store, shared.limits.call_deadline);
-        let instance = pre.instantiate(&mut store).map_err(Error::Trap)?;
-        let bindings = TrackerComponent::new(&mut store, &instance).map_err(Error::Trap)?;
-        let fast = FastFuncs::new(&instance, &mut store).map_err(Error::Trap)?;
+        let allowed = shared.limits.call_deadline;
+        let running = ticker::start(&mut store, allowed, &until);
+        let instance = pre.instantiate(&mut store).map_err(|trap| failed(trap, store.data(), allowed))?;
+        let misfit = |error| component::misfit(&component, what.to_string(), error);
+        let bindings = TrackerComponent::new(&mut store, &instance).map_err(misfit)?;
+        let fast = FastFuncs::new(&instance, &mut store).map_err(misfit)?;
         drop(running);
-        Ok(Session { store, instance, bindings, fast, ready: false, generation })
+        Ok(Session { store, instance, bindings, fast, ready: false, generation, until })
     }
 
     /// True if the component was exchanged since and nothing is left to do with the old one.
@@ -180,11 +251,25 @@ impl Session {
         self.generation != shared.code.generation() && self.store.data().store.open_transactions() == 0
     }
 
+    /// The time that is left of the call that has just ended.
+    pub(super) fn left(&mut self) -> Duration {
+        self.until.left(self.store.data_mut().store.take_waited())
+    }
+
     /// Starts the clock of a call.
     pub(super) fn start(&mut self, allowed: Duration) -> ticker::Running {
         let state = self.store.data_mut();
         state.store.take_waited();
         state.memory.denied = false;
-        ticker::start(&mut self.store, allowed)
+        ticker::start(&mut self.store, allowed, &self.until)
+    }
+}
+
+/// Why an instance has ended, or did not come about.
+pub(super) fn failed(trap: wasmtime::Error, state: &State, allowed: Duration) -> Error {
+    match trap.downcast_ref::<wasmtime::Trap>() {
+        Some(wasmtime::Trap::Interrupt) => Error::Deadline(allowed),
+        _ if state.memory.denied => Error::OutOfMemory(state.memory.max),
+        _ => Error::Trap(trap),
     }
 }

@@ -3,8 +3,8 @@
 //! The thread sleeps when nothing has been called for a second, so that an idle
 //! process is idle; while it is awake a call costs two relaxed atomic additions.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -21,14 +21,36 @@ static ENDED: AtomicU64 = AtomicU64::new(0);
 static ASLEEP: AtomicBool = AtomicBool::new(false);
 static THREAD: OnceLock<Option<Thread>> = OnceLock::new();
 
+/// Ticks so far: the engine's epoch, which wasmtime keeps to itself.
+static TICKS: AtomicU64 = AtomicU64::new(0);
+
 /// A call that runs; its end is its drop.
 pub(super) struct Running(());
 
+/// When a call has to be over, for what runs in the host in its name.
+#[derive(Clone, Default)]
+pub(super) struct Until(Arc<AtomicU64>);
+
+impl Until {
+    /// The time that is left if waiting is not counted, as exact as deadlines are.
+    pub(super) fn left(&self, waited: Duration) -> Duration {
+        let until = self.0.load(Ordering::Relaxed).saturating_add(ticks(waited));
+        let left = until.saturating_sub(TICKS.load(Ordering::Relaxed));
+        TICK.saturating_mul(u32::try_from(left).unwrap_or(u32::MAX))
+    }
+
+    /// Allows so many ticks more.
+    pub(super) fn extend(&self, ticks: u64) {
+        self.0.fetch_add(ticks, Ordering::Relaxed);
+    }
+}
+
 /// Lets the store run for so long from now on.
-pub(super) fn start<T>(store: &mut Store<T>, time: Duration) -> Running {
+pub(super) fn start<T>(store: &mut Store<T>, time: Duration, until: &Until) -> Running {
     let ticks = ticks(time).saturating_add(2);
     BEGUN.fetch_add(1, Ordering::SeqCst);
     wake(store.engine());
+    until.0.store(TICKS.load(Ordering::Relaxed).saturating_add(ticks), Ordering::Relaxed);
     store.set_epoch_deadline(ticks);
     Running(())
 }
@@ -69,6 +91,7 @@ fn run(engine: &Engine) {
     loop {
         thread::sleep(TICK);
         engine.increment_epoch();
+        TICKS.fetch_add(1, Ordering::Relaxed);
         // `ENDED` first: what is read as ended was read as begun too.
         let ended = ENDED.load(Ordering::SeqCst);
         let begun = BEGUN.load(Ordering::SeqCst);
