@@ -98,6 +98,20 @@ fn what_is_no_component_is_refused() {
 }
 
 #[test]
+fn a_component_that_traps_when_it_is_started_or_first_called_is_refused() {
+    let mut scene = Scene::new();
+    for guest in [
+        Guest::new().with("(func $go unreachable) (start $go)"),
+        Guest::new().function("get-import-state", "unreachable"),
+        // It writes at once, and there is nothing that can be written to yet.
+        Guest::new().function("get-import-state", "(call $open) (call $write) (call $put) unreachable"),
+    ] {
+        let error = scene.refused(&guest.component(), Limits::default());
+        assert!(matches!(&error, Error::Trap(_)) && said(&error).contains("unreachable"), "{error:?}");
+    }
+}
+
+#[test]
 fn an_enormous_file_is_refused_without_being_read() {
     let scene = Scene::new();
     let file = File::new(TRACKER_WASM);

@@ -170,10 +170,10 @@ fn same_text_again(number: u32, size: u32) -> String {
 #[test]
 fn the_host_copies_no_more_than_its_limit() {
     let mut scene = Scene::new();
-    // A file record has 112 bytes, a text 8.
+    // 30 MiB; a file record has 112 bytes, a text 8.
     let guest = Guest::new()
-        .function("list-available-contexts", same_text_again(20_000, 8))
-        .function("get-recent-files", same_text_again(20_000, 112));
+        .function("list-available-contexts", same_text_again(30, 8))
+        .function("get-recent-files", same_text_again(30, 112));
     let limits = limits(|limits| limits.copied = 8 * MIB);
     for call in [
         (|session| session.list_available_contexts().map(drop)) as Call,

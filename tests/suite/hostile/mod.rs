@@ -6,6 +6,7 @@
 mod answers;
 mod buffers;
 mod command;
+mod damage;
 mod guest;
 mod loading;
 mod memory;
