@@ -206,6 +206,8 @@ fn memory(name: &str) -> Option<u64> {
 pub use clock::Clock;
 pub use component::{CodeCache, ComponentError, ComponentSource, TRACKER_WASM, engine_config};
 pub use place::PlaceError;
+#[cfg(target_pointer_width = "64")]
+pub use store::lmdb::PageReport;
 pub use store::lmdb::{Durability, EnvironmentStats, OpenError, Reader, TableStats};
 pub use store::{Explain, Limits, TableUse};
 /// The version of wasmtime that this library's types belong to.

@@ -10,6 +10,7 @@ mod component;
 mod conformance;
 mod consumers;
 mod cost;
+mod crash;
 mod engine;
 mod hostile;
 mod keys;

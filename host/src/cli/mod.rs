@@ -72,6 +72,7 @@ enum Command {
 /// Parses the command line, runs the command and says how it ended.
 pub fn main() -> ExitCode {
     let args = Args::parse();
+    report_limits();
     init_logging();
     let mut output = Output::new(args.json);
     let ended = run(args.command, &mut output).and_then(|exit| {
@@ -111,6 +112,20 @@ fn run(command: Command, output: &mut Output) -> Result<Exit> {
     }
 }
 
+/// A file that reaches the limit of its length (`ulimit -f`) is an error to
+/// report, and not the end of the process. Other threads inherit this.
+fn report_limits() {
+    #[cfg(unix)]
+    {
+        use nix::sys::signal::{SigSet, Signal};
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGXFSZ);
+        if let Err(error) = signals.thread_block() {
+            tracing::debug!(%error, "SIGXFSZ was not blocked");
+        }
+    }
+}
+
 fn init_logging() {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::WARN.into()).from_env_lossy();
@@ -122,7 +137,7 @@ fn init_logging() {
         .init();
 }
 
-/// A flag that Ctrl-C sets; a second Ctrl-C ends the process.
+/// A flag that Ctrl-C and SIGTERM set; the second one ends the process.
 fn interruption() -> Result<std::sync::Arc<std::sync::atomic::AtomicBool>> {
     use std::sync::atomic::{AtomicBool, Ordering};
     let flag = std::sync::Arc::new(AtomicBool::new(false));

@@ -30,6 +30,9 @@ pub struct OpenArgs {
     /// The most that the store can grow to [default: 64GiB]
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Store")]
     max_map_size: Option<u64>,
+    /// Check the structure of the data file first; it is read as a whole
+    #[arg(long, help_heading = "Store")]
+    check_pages: bool,
     /// Use this component instead of the built-in one
     #[arg(long, value_name = "FILE", help_heading = "Component")]
     component: Option<PathBuf>,
@@ -83,6 +86,7 @@ impl OpenArgs {
             DurabilityArg::NoSync => Durability::NoSync,
         };
         let mut options = Tracker::options(store).read_only(self.read_only).durability(durability).limits(limits);
+        options = options.check_pages(self.check_pages);
         if let Some(bytes) = self.max_map_size {
             options = options.max_map_size(bytes);
         }

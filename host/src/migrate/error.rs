@@ -96,6 +96,9 @@ pub enum MigrateError {
     /// The target has records.
     #[error("{0} holds records already; give a new path, or pass --force to replace them")]
     NotEmpty(PathBuf),
+    /// Another process is migrating into the target.
+    #[error("another process is migrating into {0} at this moment; wait for it, or end it and go on with --resume")]
+    InUse(PathBuf),
     /// The target has half of a migration.
     #[error("{path} holds an unfinished migration ({state}); pass --resume to go on or --force to start over")]
     Unfinished {

@@ -17,12 +17,14 @@ mod rejects;
 mod source;
 
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 pub use error::MigrateError;
 
+use crate::store::lmdb::Exclusive;
 use crate::tracker::each_answered;
 use crate::types::{CounterRow, ROW_KINDS, Row, RowKind};
 use crate::{Options, Tracker};
@@ -234,7 +236,17 @@ impl<'a> Migration<'a> {
             return Err(MigrateError::BackupExists(path.clone()));
         }
         let fresh = !self.target_path.exists();
-        let (mut tracker, state) = self.open_target(&fingerprint)?;
+        let lock = self.lock_target()?;
+        let (mut tracker, state) = match self.open_target(&fingerprint) {
+            Ok(opened) => opened,
+            Err(error) => {
+                if fresh {
+                    // Best effort, and only if it is empty.
+                    let _ = std::fs::remove_dir(&self.target_path);
+                }
+                return Err(error);
+            }
+        };
         let mut source = match self.back_up(source, state.is_some()) {
             Ok(source) => source,
             Err(error) => {
@@ -257,8 +269,27 @@ impl<'a> Migration<'a> {
         let sequences = self.copy_sequences(&source, &mut tracker)?;
         let tables = self.compare(&mut source, &mut tracker, &state)?;
         tracker.set_import_state(None)?;
+        drop(lock);
         let rejects_file = rejects.path().map(Path::to_owned);
         Ok(Summary { backup: self.backup, tables, sequences, rejects_file, peak_memory: self.peak_memory })
+    }
+
+    /// Keeps other migrations out of the target until it is dropped. Two of them
+    /// would mix their rows and their notes of how far they came.
+    fn lock_target(&self) -> Result<Option<File>> {
+        let target = &self.target_path;
+        let io = |source| crate::Error::Io { path: target.clone(), source };
+        if target.exists() && !target.is_dir() || !cfg!(unix) {
+            // Opening it tells what it is. Elsewhere a directory cannot be locked.
+            return Ok(None);
+        }
+        std::fs::create_dir_all(target).map_err(io)?;
+        let directory = File::open(target).map_err(io)?;
+        match directory.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(MigrateError::InUse(target.clone())),
+            // A file system without locks: there the user has to see to it.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(directory)),
+        }
     }
 
     /// Opens the target and finds out where to begin.
@@ -279,10 +310,11 @@ impl<'a> Migration<'a> {
             (_, Existing::Replace) => {
                 if !is_empty(&mut tracker)? || tracker.get_import_state()?.is_some() {
                     drop(tracker);
-                    for file in ["data.mdb", "lock.mdb"] {
-                        let path = target.join(file);
-                        std::fs::remove_file(&path).map_err(|source| crate::Error::Io { path, source })?;
-                    }
+                    // Whoever has it open would go on in the file that is removed.
+                    let exclusive = Exclusive::acquire(&target).map_err(crate::Error::from)?;
+                    let path = target.join("data.mdb");
+                    std::fs::remove_file(&path).map_err(|source| crate::Error::Io { path, source })?;
+                    drop(exclusive);
                     tracker = self.target.clone().open()?;
                 }
                 Ok((tracker, None))

@@ -9,6 +9,8 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::MigrateError;
+use crate::PlaceError;
+use crate::place::Partial;
 
 /// How long to wait for another program's lock.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -210,26 +212,25 @@ pub fn back_up(from: &Path, to: &Path) -> Result<(), MigrateError> {
     source.busy_timeout(PATIENCE).map_err(|e| sqlite(from, e))?;
     // Reads a page, so that what is wrong with the source is not blamed on the copy.
     source.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())).map_err(|e| sqlite(from, e))?;
-    let partial = PathBuf::from(format!("{}.partial", to.display()));
-    let copied = Connection::open(&partial).and_then(|mut target| {
+    // Beside it and locked until it is whole: another process may be copying, too.
+    let partial = Partial::file(to).map_err(place)?;
+    let copied = Connection::open(partial.path()).and_then(|mut target| {
         let backup = rusqlite::backup::Backup::new(&source, &mut target)?;
         backup.run_to_completion(4096, Duration::ZERO, None)
     });
-    let copied = copied.map_err(|source| match code(&source) {
+    copied.map_err(|source| match code(&source) {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => MigrateError::Locked(from.into()),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => sqlite(from, source),
         _ => MigrateError::Backup { path: to.into(), source },
-    });
-    let finished = copied.and_then(|()| {
-        let named = |source| MigrateError::Source { path: to.into(), source };
-        File::open(&partial).and_then(|file| file.sync_all()).map_err(named)?;
-        std::fs::rename(&partial, to).map_err(named)
-    });
-    if finished.is_err() {
-        // Best effort: it may not even be there.
-        let _ = std::fs::remove_file(&partial);
+    })?;
+    partial.place().map_err(place)
+}
+
+fn place(error: PlaceError) -> MigrateError {
+    match error {
+        PlaceError::Exists(path) => MigrateError::BackupExists(path),
+        error => MigrateError::Target(error.into()),
     }
-    finished
 }
 
 /// Looks at the file without SQLite, to tell what is wrong in plain words.

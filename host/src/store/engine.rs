@@ -52,8 +52,8 @@ pub enum StoreError {
     /// The store's bytes are damaged.
     #[error("the store is damaged: {0}")]
     Corrupted(String),
-    /// There is no room on the disk.
-    #[error("no space left on the disk; nothing of the transaction was kept")]
+    /// There is no room on the disk, or a quota or limit is reached.
+    #[error("there is no room on the disk; nothing half is kept")]
     DiskFull(#[source] std::io::Error),
     /// The engine cannot do this.
     #[error("the engine behind this store has no {0}")]

@@ -115,7 +115,7 @@ impl Options {
     /// backup does not verify. After an error the store is as it was.
     pub fn restore(self, backup: impl AsRef<Path>, replace: bool) -> Result<Restored> {
         let (backup, store) = (backup.as_ref(), self.path.clone());
-        let source = lmdb::Options { read_only: true, create: false, ..lmdb::Options::default() };
+        let source = lmdb::Options { read_only: true, create: false, check_pages: true, ..lmdb::Options::default() };
         let source = Environment::open(backup, source)?;
         let there = look_at(&store)?;
         if there == There::Store && !replace {

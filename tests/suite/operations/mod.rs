@@ -57,14 +57,14 @@ fn mode(path: &Path) -> u32 {
 }
 
 /// Another process that has a store open.
-struct Session {
+pub struct Session {
     child: Child,
     input: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
 impl Session {
-    fn new(store: &Path) -> Self {
+    pub fn new(store: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_host"))
             .arg("call")
             .arg(store)
@@ -79,7 +79,7 @@ impl Session {
         session
     }
 
-    fn call(&mut self, call: &str) -> String {
+    pub fn call(&mut self, call: &str) -> String {
         writeln!(self.input, "{call}").unwrap();
         let mut answer = String::new();
         self.answers.read_line(&mut answer).unwrap();

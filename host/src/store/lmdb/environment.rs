@@ -10,11 +10,12 @@ use heed::types::{Bytes, DecodeIgnore};
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls};
 
 use super::exclusive;
-use super::gate::{Gate, Pass, Refused, WriterPass};
+use super::gate::{Gate, Pass, Refused};
 use super::transaction::{ReadTransaction, WriteTransaction, get};
+use super::turn::{Turns, Writer};
 use super::{Durability, MAX_KEY_SIZE, MAX_TABLES, OpenError, Options, Snapshot};
-use crate::lend;
 use crate::store::engine::{Engine, Handle, StoreError, Transaction};
+use crate::{lend, place};
 
 /// A table: bytes to bytes.
 pub(super) type Table = Database<'static, Bytes, Bytes>;
@@ -23,6 +24,9 @@ pub(super) type Table = Database<'static, Bytes, Bytes>;
 const MAX_NAME: usize = MAX_KEY_SIZE as usize;
 /// How long a resize waits for the transactions of this process to end.
 pub(super) const RESIZE_PATIENCE: Duration = Duration::from_secs(10);
+/// How often opening is tried again while another process creates or closes the environment, and how soon.
+const CREATING: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(5);
 /// The share of the maximum from which on a warning is logged.
 const WARN_AT_PERCENT: u64 = 80;
 
@@ -38,6 +42,7 @@ pub(super) struct Shared {
     pub(super) gate: Arc<Gate>,
     pub(super) options: Options,
     pub(super) path: PathBuf,
+    turns: Turns,
     names: Mutex<HashMap<String, u32>>,
     tables: [OnceLock<Table>; MAX_TABLES as usize],
     warned: AtomicBool,
@@ -69,8 +74,9 @@ impl Environment {
             return Err(OpenError::InUse(path));
         }
         if let Some(shared) = open.get(&path).and_then(Weak::upgrade) {
+            drop(open);
             return if shared.options.agrees_with(&options) {
-                Ok(Environment { shared })
+                Environment { shared }.checked(options.check_pages)
             } else {
                 Err(OpenError::OtherOptions(path))
             };
@@ -84,10 +90,60 @@ impl Environment {
             Locking::On
         };
         let env = open_env(&path, &options, locking)?;
-        let shared = Arc::new(Shared::new(env, options, path.clone()));
+        let turns = if options.read_only { Turns::none() } else { Turns::open(&path.join("data.mdb")).map_err(io)? };
+        let check_pages = options.check_pages;
+        let shared = Arc::new(Shared::new(env, options, path.clone(), turns));
         open.retain(|_, shared| shared.strong_count() > 0);
         open.insert(path, Arc::downgrade(&shared));
-        Ok(Environment { shared })
+        drop(open);
+        Environment { shared }.checked(check_pages)
+    }
+
+    /// Itself, if its pages are to be checked only when they are sound.
+    pub(super) fn checked(self, check_pages: bool) -> Result<Self, OpenError> {
+        if !check_pages {
+            return Ok(self);
+        }
+        let path = || self.shared.path.clone();
+        match self.check_pages() {
+            Ok(_) => Ok(self),
+            Err(source @ StoreError::Corrupted(_)) => Err(OpenError::Invalid { path: path(), source: source.into() }),
+            Err(source) => Err(OpenError::Io { path: path(), source: std::io::Error::other(source) }),
+        }
+    }
+
+    /// Checks the structure of everything that is committed: every tree and the
+    /// lists of free pages, page by page, as LMDB takes them for granted. It
+    /// reads with plain reads, so that a file that was damaged or cut off
+    /// behind LMDB's back is an error here, where following its pages would end
+    /// the process. Writers go on meanwhile.
+    ///
+    /// There are no checksums: a byte that was changed within a key or a value
+    /// is not seen, unless it breaks an order or a count.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Corrupted`] names the page.
+    #[cfg(target_pointer_width = "64")]
+    pub fn check_pages(&self) -> Result<super::PageReport, StoreError> {
+        use super::pages::{Checked, check};
+        let shared = &self.shared;
+        for _ in 0..100 {
+            let (txn, _pass) = shared.begin_with(|| shared.env.read_txn())?;
+            match check(&shared.path.join("data.mdb"), txn.id() as u64) {
+                Ok(Checked::Sound(report)) => return Ok(report),
+                Ok(Checked::Damaged(damage)) => return Err(StoreError::Corrupted(damage.to_string())),
+                // Two commits since the transaction began; there is a newer one.
+                Ok(Checked::Gone) => {}
+                Err(error) => return Err(engine("check the pages", error)),
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    #[cfg(not(target_pointer_width = "64"))]
+    fn check_pages(&self) -> Result<(), StoreError> {
+        Err(StoreError::Unsupported("check of its pages on this platform"))
     }
 
     pub(super) fn read(&self) -> Result<ReadTransaction, StoreError> {
@@ -121,13 +177,22 @@ fn prepare(path: &Path, options: &Options) -> Result<(), OpenError> {
             if !create {
                 return Err(OpenError::Missing(path.into()));
             }
-            return std::fs::create_dir_all(path).map_err(io);
+            let is_missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
+            let above: Vec<&Path> = path.ancestors().skip(1).take_while(is_missing).collect();
+            std::fs::create_dir_all(path).map_err(io)?;
+            if options.durability != Durability::NoSync {
+                above.into_iter().try_for_each(sync_name).map_err(io)?;
+            }
+            return Ok(());
         }
         Err(error) => return Err(io(error)),
     }
     if !path.join("data.mdb").exists() {
         // A lock file alone is what a crash at creation leaves.
-        let other = std::fs::read_dir(path).map_err(io)?.flatten().any(|entry| entry.file_name() != "lock.mdb");
+        // The data file may have come since: another process is creating it, too.
+        let own = ["lock.mdb", "data.mdb"];
+        let other =
+            std::fs::read_dir(path).map_err(io)?.flatten().any(|entry| own.iter().all(|own| entry.file_name() != *own));
         if other {
             return Err(OpenError::NotAStore(path.into()));
         }
@@ -138,15 +203,43 @@ fn prepare(path: &Path, options: &Options) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// Makes the name of a file or directory survive a loss of power, as far as
+/// its directory may be opened for that.
+fn sync_name(path: &Path) -> std::io::Result<()> {
+    match place::sync_parent(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            tracing::debug!(path = %path.display(), %error, "the directory was not synced");
+            Ok(())
+        }
+        synced => synced,
+    }
+}
+
 /// Looks at the data file before LMDB does: see [`super::file`].
 #[cfg(target_pointer_width = "64")]
 pub(super) fn check_file(path: &Path) -> Result<(), OpenError> {
-    match super::file::check(&path.join("data.mdb")) {
+    let data = path.join("data.mdb");
+    let mut checked = super::file::check(&data);
+    // Another process may be creating it at this moment.
+    for _ in 0..CREATING {
+        if !matches!(checked, Ok(Err(super::file::Fault::NotLmdb))) || !is_short(&data) {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+        checked = super::file::check(&data);
+    }
+    match checked {
         Ok(Ok(())) => Ok(()),
         Ok(Err(fault)) => Err(OpenError::Invalid { path: path.into(), source: fault.into() }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(OpenError::Io { path: path.into(), source }),
     }
+}
+
+/// Whether a file has no more than what is written when it is created.
+#[cfg(target_pointer_width = "64")]
+fn is_short(data: &Path) -> bool {
+    std::fs::metadata(data).is_ok_and(|metadata| metadata.len() <= 2 * page_size::get() as u64)
 }
 
 #[cfg(not(target_pointer_width = "64"))]
@@ -187,15 +280,27 @@ pub(super) fn open_env(path: &Path, options: &Options, locking: Locking) -> Resu
             // Another thread is closing it right now.
             Err(heed::Error::EnvAlreadyOpened) if attempts < 100 => {
                 attempts += 1;
-                std::thread::sleep(Duration::from_millis(5));
+                std::thread::sleep(PAUSE);
             }
             Err(heed::Error::EnvAlreadyOpened) => return Err(OpenError::OtherOptions(path.into())),
-            // The file's version was looked at before: it is the lock file's.
+            // The data file was looked at before: it is the lock file. Another
+            // process may have been killed while it was creating that.
+            Err(heed::Error::Mdb(MdbError::VersionMismatch | MdbError::Invalid)) if attempts < CREATING => {
+                attempts += 1;
+                std::thread::sleep(PAUSE);
+            }
             Err(heed::Error::Mdb(MdbError::VersionMismatch)) => return Err(OpenError::OtherLmdb(path.into())),
             Err(heed::Error::Io(source)) => return Err(OpenError::Io { path: path.into(), source }),
             Err(source) => return Err(OpenError::Invalid { path: path.into(), source: source.into() }),
         }
     };
+    if !options.read_only && options.durability != Durability::NoSync && env.info().last_txn_id == 0 {
+        // New. LMDB syncs the file only with the first commit, and its name and
+        // that of the directory never.
+        env.force_sync().map_err(|source| OpenError::Invalid { path: path.into(), source: source.into() })?;
+        let synced = sync_name(&path.join("data.mdb")).and_then(|()| sync_name(path));
+        synced.map_err(|source| OpenError::Io { path: path.into(), source })?;
+    }
     if !options.read_only {
         // Slots of processes that died; a failure only means that they stay.
         match env.clear_stale_readers() {
@@ -208,12 +313,13 @@ pub(super) fn open_env(path: &Path, options: &Options, locking: Locking) -> Resu
 }
 
 impl Shared {
-    pub(super) fn new(env: Env<WithoutTls>, options: Options, path: PathBuf) -> Self {
+    pub(super) fn new(env: Env<WithoutTls>, options: Options, path: PathBuf, turns: Turns) -> Self {
         Shared {
             env,
             gate: Arc::default(),
             options,
             path,
+            turns,
             names: Mutex::default(),
             tables: [const { OnceLock::new() }; MAX_TABLES as usize],
             warned: AtomicBool::new(false),
@@ -274,8 +380,8 @@ impl Shared {
     }
 
     /// Lets this thread write, once the writer before it has ended.
-    fn enter_writer(&self) -> Result<WriterPass, StoreError> {
-        self.gate.enter_writer().map_err(|refused| match refused {
+    fn enter_writer(&self) -> Result<Writer, StoreError> {
+        let pass = self.gate.enter_writer().map_err(|refused| match refused {
             Refused::SameThread => {
                 StoreError::Closed("this thread has a write transaction on this store already; end the batch first")
             }
@@ -283,23 +389,34 @@ impl Shared {
                 "a write transaction was let go on another thread than the one that began it; use the store once on \
                  that thread, or restart the process",
             ),
-        })
+        })?;
+        Ok(self.turns.wait(pass))
+    }
+
+    /// Warns, once, when the maximum is near.
+    pub(super) fn watch_size(&self) {
+        let used = (self.env.info().last_page_number as u64 + 1) * page_size::get() as u64;
+        let max = self.options.max_map_size;
+        if used.saturating_mul(100) < max.saturating_mul(WARN_AT_PERCENT) {
+            self.warned.store(false, Ordering::Relaxed);
+        } else if !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                used,
+                max,
+                "the store has reached {WARN_AT_PERCENT} % of its maximum size; raise it (--max-map-size), or see what \
+                 compacting gains (`host stats`)"
+            );
+        }
     }
 
     /// Makes room before a write transaction, so that few of them meet the end
-    /// of the map, and warns when the maximum is near.
+    /// of the map.
     fn make_room(&self) {
+        self.watch_size();
         let info = self.env.info();
         let page = page_size::get() as u64;
         let used = (info.last_page_number as u64 + 1) * page;
         let max = self.options.max_map_size;
-        if used.saturating_mul(100) >= max.saturating_mul(WARN_AT_PERCENT) {
-            if !self.warned.swap(true, Ordering::Relaxed) {
-                tracing::warn!(used, max, "the store has reached {WARN_AT_PERCENT} % of its maximum size");
-            }
-        } else {
-            self.warned.store(false, Ordering::Relaxed);
-        }
         if used.saturating_mul(2) > info.map_size as u64 && (info.map_size as u64) < max / page * page {
             // Only if nobody has to be waited for; there is room still.
             if let Err(error) = self.grow(Duration::ZERO) {
@@ -445,7 +562,17 @@ pub(super) fn engine(context: &'static str, error: impl Into<heed::Error>) -> St
         heed::Error::Mdb(
             error @ (MdbError::Corrupted | MdbError::PageNotFound | MdbError::Panic | MdbError::Invalid),
         ) => StoreError::Corrupted(error.to_string()),
-        heed::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => StoreError::DiskFull(error),
+        heed::Error::Io(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::StorageFull
+                    | std::io::ErrorKind::QuotaExceeded
+                    | std::io::ErrorKind::FileTooLarge
+                    | std::io::ErrorKind::WriteZero
+            ) =>
+        {
+            StoreError::DiskFull(std::io::Error::new(error.kind(), format!("cannot {context}: {error}")))
+        }
         heed::Error::Io(error) => StoreError::Engine { context, source: error.into() },
         error => StoreError::Engine { context, source: error.into() },
     }

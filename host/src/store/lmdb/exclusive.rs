@@ -15,6 +15,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::environment::{self, Environment, Locking, Shared};
+use super::turn::Turns;
 use super::{OpenError, Options};
 use crate::place;
 
@@ -73,7 +74,8 @@ impl Exclusive {
         let options = Options { read_only: true, create: false, ..Options::default() };
         environment::check_file(&self.path)?;
         let env = environment::open_env(&self.path, &options, Locking::Off)?;
-        Ok(Environment { shared: Arc::new(Shared::new(env, options, self.path.clone())) })
+        // It is about to be read to the last page.
+        Environment { shared: Arc::new(Shared::new(env, options, self.path.clone(), Turns::none())) }.checked(true)
     }
 
     /// Puts a file in the place of the data file, if there is one with that

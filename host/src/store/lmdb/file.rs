@@ -27,15 +27,15 @@ pub enum Fault {
 
 const MAGIC: u32 = 0xBEEF_C0DE;
 const VERSION: u32 = 1;
-const PAGE_HEADER: usize = 16;
+pub(super) const PAGE_HEADER: usize = 16;
 const META: usize = PAGE_HEADER + 136;
-const BRANCH: u16 = 0x01;
-const LEAF: u16 = 0x02;
+pub(super) const BRANCH: u16 = 0x01;
+pub(super) const LEAF: u16 = 0x02;
 /// A node's value is on overflow pages.
-const BIG: u16 = 0x01;
-const NO_PAGE: u64 = u64::MAX;
+pub(super) const BIG: u16 = 0x01;
+pub(super) const NO_PAGE: u64 = u64::MAX;
 /// LMDB's cursors are no deeper.
-const MAX_DEPTH: u32 = 32;
+pub(super) const MAX_DEPTH: u32 = 32;
 
 /// Looks at an environment's data file. An empty one is new.
 ///
@@ -193,7 +193,7 @@ impl<'f> Walk<'f> {
 }
 
 /// False if the file ends before.
-fn read_at(file: &mut File, offset: u64, bytes: &mut [u8]) -> io::Result<bool> {
+pub(super) fn read_at(file: &mut File, offset: u64, bytes: &mut [u8]) -> io::Result<bool> {
     file.seek(SeekFrom::Start(offset))?;
     match file.read_exact(bytes) {
         Ok(()) => Ok(true),
@@ -205,15 +205,15 @@ fn read_at(file: &mut File, offset: u64, bytes: &mut [u8]) -> io::Result<bool> {
 // Numbers are in the byte order of the machine. Beyond the end they are 0,
 // which is no page that a tree refers to.
 
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> u16 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().map_or(0, u16::from_ne_bytes)
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().map_or(0, u32::from_ne_bytes)
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().map_or(0, u64::from_ne_bytes)
 }
 

@@ -6,7 +6,8 @@
 //! one when LMDB reports that the map is full. LMDB can resize only while the
 //! process has no transaction, so the write transaction is aborted, the map
 //! resized, and everything that was written so far is written again; if another
-//! process has committed in between, the answer is `conflict` instead.
+//! process has committed in between, the answer is `conflict` instead. Another
+//! process of this library cannot: writers wait in a row, and are alone here.
 
 mod copy;
 mod environment;
@@ -14,15 +15,20 @@ mod exclusive;
 #[cfg(target_pointer_width = "64")]
 mod file;
 mod gate;
+#[cfg(target_pointer_width = "64")]
+mod pages;
 mod readers;
 mod snapshot;
 mod stats;
 mod transaction;
+mod turn;
 
 use std::path::PathBuf;
 
 pub use environment::Environment;
 pub use exclusive::Exclusive;
+#[cfg(target_pointer_width = "64")]
+pub use pages::PageReport;
 pub use readers::Reader;
 pub use snapshot::Snapshot;
 pub use stats::{EnvironmentStats, TableStats};
@@ -35,6 +41,8 @@ const MAX_TABLES: u32 = 128;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Durability {
     /// Every commit is on the disk when it returns: it survives the loss of power.
+    /// Only while a store is being created can that leave a file which is
+    /// refused, and holds nothing.
     #[default]
     Sync,
     /// Data is on the disk when a commit returns, the page that says so is
@@ -43,7 +51,10 @@ pub enum Durability {
     NoMetaSync,
     /// The operating system writes when it likes. A crash of the process loses
     /// nothing; a crash of the machine can lose commits and, since the order of
-    /// writes is not kept, damage the store. For stores that can be rebuilt.
+    /// writes is not kept, damage the store. Most of such damage is noticed by
+    /// [`Options::check_pages`] and `verify`, but bytes of large values that
+    /// were never written are not. For stores that can be rebuilt: after a crash
+    /// of the machine do so, or restore a backup.
     NoSync,
 }
 
@@ -63,6 +74,9 @@ pub struct Options {
     pub max_map_size: u64,
     /// Read transactions over all processes. Default 126, LMDB's own.
     pub max_readers: u32,
+    /// Check the structure of all pages before they are used: see
+    /// [`Environment::check_pages`]. It reads the whole file. Default false.
+    pub check_pages: bool,
 }
 
 impl Default for Options {
@@ -74,6 +88,7 @@ impl Default for Options {
             map_size: 16 << 20,
             max_map_size: 64 << 30,
             max_readers: 126,
+            check_pages: false,
         }
     }
 }

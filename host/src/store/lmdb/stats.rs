@@ -83,7 +83,8 @@ impl Environment {
         let info = shared.env.info();
         let root = shared.env.unnamed_database_stat();
         let page_size = u64::from(root.page_size);
-        let mut used = 2 + root.branch_pages + root.leaf_pages + root.overflow_pages;
+        let sum = |stat: [usize; 3]| stat.into_iter().fold(0, usize::saturating_add);
+        let mut used = sum([root.branch_pages, root.leaf_pages, root.overflow_pages]).saturating_add(2);
         let mut tables = Vec::new();
         // The tables are opened only to look at them: not committed, not kept.
         // While the transaction is open the pages of the list are not used again.
@@ -98,10 +99,11 @@ impl Environment {
                     }
                     let Ok(Some(table)) = opener.open_database::<Bytes, Bytes>(txn, Some(name)) else { continue };
                     let stat = table.stat(txn)?;
-                    let pages = stat.branch_pages + stat.leaf_pages + stat.overflow_pages;
-                    used += pages;
+                    let pages = sum([stat.branch_pages, stat.leaf_pages, stat.overflow_pages]);
+                    used = used.saturating_add(pages);
                     let (entries, pages) = (stat.entries as u64, pages as u64);
-                    tables.push(TableStats { name: name.into(), entries, pages, bytes: pages * page_size });
+                    let bytes = pages.saturating_mul(page_size);
+                    tables.push(TableStats { name: name.into(), entries, pages, bytes });
                 }
             }
             Ok::<_, heed::Error>(CommitOrAbort::<(), ()>::Abort(()))
@@ -109,11 +111,12 @@ impl Environment {
         looked.map_err(reading)?;
         let file =
             std::fs::metadata(shared.path.join("data.mdb")).map_err(|e| engine("read the size of data.mdb", e))?;
-        let in_file = (info.last_page_number as u64 + 1) * page_size;
-        let estimated_used = used as u64 * page_size;
+        let in_file = (info.last_page_number as u64).saturating_add(1).saturating_mul(page_size);
+        // The counts are the file's, which may be damaged.
+        let estimated_used = (used as u64).saturating_mul(page_size);
         let oldest = active_readers.iter().flatten().map(|reader| reader.txnid).min();
         let kept = |txn: &u64| oldest.is_some_and(|oldest| oldest < info.last_txn_id as u64 && *txn >= oldest);
-        let sum = |keep: &dyn Fn(&u64) -> bool| {
+        let listed = |keep: &dyn Fn(&u64) -> bool| {
             free.as_ref().map(|free| free.iter().filter(|(txn, _)| keep(txn)).map(|(_, pages)| pages).sum())
         };
         Ok(EnvironmentStats {
@@ -129,8 +132,8 @@ impl Environment {
             estimated_waste: in_file.saturating_sub(estimated_used),
             max_readers: u64::from(info.maximum_number_of_readers),
             readers: u64::from(info.number_of_readers),
-            free_pages: sum(&|_| true),
-            free_pages_kept: sum(&kept),
+            free_pages: listed(&|_| true),
+            free_pages_kept: listed(&kept),
             active_readers,
             compacted_size: estimated_used,
             resident: super::readers::resident(&shared.path.join("data.mdb")),

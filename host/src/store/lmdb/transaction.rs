@@ -8,7 +8,8 @@ use std::thread::{self, ThreadId};
 use heed::{MdbError, RoTxn, RwTxn, WithoutTls};
 
 use super::environment::{RESIZE_PATIENCE, Shared, Table, engine, reading};
-use super::gate::{Pass, WriterPass};
+use super::gate::Pass;
+use super::turn::Writer;
 use crate::lend;
 use crate::store::engine::{Handle, Range, StoreError, Transaction, ValueVisitor, Visitor, each_op};
 use crate::store::packed::Op;
@@ -143,7 +144,7 @@ pub(super) struct WriteTransaction {
     shared: Arc<Shared>,
     thread: ThreadId,
     /// Last, so that the next writer is let in when all else is dropped.
-    writer: Option<WriterPass>,
+    writer: Option<Writer>,
 }
 
 /// What a write transaction leaves behind when it is let go on another thread
@@ -152,11 +153,11 @@ struct Remains {
     _attempt: Option<Attempt>,
     /// Keeps the environment open, in which LMDB's lock is.
     _shared: Arc<Shared>,
-    _writer: Option<WriterPass>,
+    _writer: Option<Writer>,
 }
 
 impl WriteTransaction {
-    pub(super) fn begin(shared: Arc<Shared>, writer: WriterPass) -> Result<Self, StoreError> {
+    pub(super) fn begin(shared: Arc<Shared>, writer: Writer) -> Result<Self, StoreError> {
         let attempt = Attempt::begin(&shared)?;
         let base = shared.env.info().last_txn_id;
         Ok(WriteTransaction {
@@ -215,7 +216,20 @@ impl From<StoreError> for Failed {
 fn writing(error: heed::Error) -> Failed {
     match error {
         heed::Error::Mdb(MdbError::MapFull) => Failed::Full,
-        error => Failed::Other(engine("write to the store", error)),
+        error => Failed::Other(engine("write to the store", short_write(error))),
+    }
+}
+
+/// LMDB reports a write of which the disk took a part as an error of the disk.
+/// It is what comes before a disk that takes nothing.
+fn short_write(error: heed::Error) -> heed::Error {
+    match error {
+        #[cfg(unix)]
+        heed::Error::Io(error) if error.raw_os_error() == Some(nix::libc::EIO) => heed::Error::Io(std::io::Error::new(
+            std::io::ErrorKind::WriteZero,
+            "a write was cut short: the disk is full or failing, or a limit of it is reached",
+        )),
+        error => error,
     }
 }
 
@@ -294,12 +308,15 @@ impl Transaction for WriteTransaction {
                 return Err(StoreError::Closed("the write transaction is over"));
             };
             match txn.commit() {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.shared.watch_size();
+                    return Ok(());
+                }
                 Err(heed::Error::Mdb(MdbError::MapFull)) => {
                     drop(_pass);
                     self.replay()?;
                 }
-                Err(error) => return Err(engine("commit", error)),
+                Err(error) => return Err(engine("commit", short_write(error))),
             }
         }
     }
