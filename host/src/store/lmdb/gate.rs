@@ -1,10 +1,11 @@
 //! Who may have transactions: many readers, one writer, or one resize.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+// What `tests/loom` exchanges to try every interleaving of this very file.
+use super::sync::{AtomicUsize, Condvar, Instant, Mutex, MutexGuard, Ordering, ThreadId, current};
 
 /// What only writers and resizes look at.
 #[derive(Default)]
@@ -101,7 +102,7 @@ impl Gate {
     /// Lets a writer begin; waits for the one before.
     pub fn enter_writer(self: &Arc<Self>) -> Result<WriterPass, Refused> {
         self.bury();
-        let this = thread::current().id();
+        let this = current().id();
         let mut state = self.lock();
         loop {
             if state.orphan.is_some() {
@@ -154,7 +155,7 @@ impl Gate {
     /// Ends this thread's orphan, if there is one.
     fn bury(&self) {
         let mut state = self.lock();
-        let mine = state.orphan.take_if(|orphan| orphan.thread == thread::current().id());
+        let mine = state.orphan.take_if(|orphan| orphan.thread == current().id());
         self.attend(&state);
         drop(state);
         if let Some(orphan) = mine {
@@ -193,6 +194,8 @@ impl Drop for WriterPass {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]

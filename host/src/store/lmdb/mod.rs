@@ -20,6 +20,7 @@ mod pages;
 mod readers;
 mod snapshot;
 mod stats;
+mod sync;
 mod transaction;
 mod turn;
 
