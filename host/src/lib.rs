@@ -37,6 +37,27 @@
 //! [`store`] knows no entity and can be added to the linker of any tool based
 //! on wasmtime; everything above it uses the same calls that a user has.
 //!
+//! # Threads and processes
+//!
+//! | what | where it may be |
+//! |---|---|
+//! | [`Tracker`], a session | one thread at a time; it may be sent to another, but not while it has a batch |
+//! | [`Tracker::try_clone`] | another session on the same store, for another thread |
+//! | [`Batch`] | the thread that began it; it cannot be sent |
+//! | [`Tracker::snapshot`] | as a session; its clones share one transaction and do not run at the same time |
+//! | a store | open once in a process, whoever opens it; and in as many processes as one likes |
+//!
+//! - A call is one transaction, and what it sees is of one moment: an index never
+//!   disagrees with a record in it. Two calls may see two moments; a snapshot is for more.
+//! - Readers wait for nobody, but for the moment in which the map is resized.
+//! - Writers are one at a time over all processes and wait for each other. The time
+//!   they wait is not charged to a call's deadline. A thread with a batch that writes
+//!   through another session is refused at once: it would wait for itself.
+//! - What reads and then writes by what it read belongs into a batch, as in
+//!   `let n = batch.get_metadata(..)?; batch.set_metadata(..)?`: nobody else writes between.
+//! - A process that dies lets the next writer in, and leaves nothing of its transaction.
+//!   The slots of its readers are free when the store is next opened, or when they run out.
+//!
 //! # The component as a plugin
 //!
 //! A tool that has a wasmtime engine of its own does not need [`Tracker`]: it

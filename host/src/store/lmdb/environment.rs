@@ -302,14 +302,18 @@ pub(super) fn open_env(path: &Path, options: &Options, locking: Locking) -> Resu
         synced.map_err(|source| OpenError::Io { path: path.into(), source })?;
     }
     if !options.read_only {
-        // Slots of processes that died; a failure only means that they stay.
-        match env.clear_stale_readers() {
-            Ok(0) => {}
-            Ok(cleared) => tracing::info!(cleared, "cleared the slots of readers that died"),
-            Err(error) => tracing::debug!(%error, "stale readers were not cleared"),
-        }
+        clear_stale_readers(&env);
     }
     Ok(env)
+}
+
+/// Frees the slots of processes that died; a failure only means that they stay.
+fn clear_stale_readers(env: &Env<WithoutTls>) {
+    match env.clear_stale_readers() {
+        Ok(0) => {}
+        Ok(cleared) => tracing::info!(cleared, "cleared the slots of readers that died"),
+        Err(error) => tracing::debug!(%error, "stale readers were not cleared"),
+    }
 }
 
 impl Shared {
@@ -342,6 +346,7 @@ impl Shared {
         context: &'static str,
         mut begin: impl FnMut() -> Result<T, heed::Error>,
     ) -> Result<(T, Pass), StoreError> {
+        let mut cleared = false;
         loop {
             let pass = self.gate.enter();
             match begin() {
@@ -349,6 +354,11 @@ impl Shared {
                 Err(heed::Error::Mdb(MdbError::MapResized)) => {
                     drop(pass);
                     self.set_map_size(0, RESIZE_PATIENCE)?;
+                }
+                // Some may be of processes that died since this one opened the store.
+                Err(heed::Error::Mdb(MdbError::ReadersFull)) if !cleared => {
+                    cleared = true;
+                    clear_stale_readers(&self.env);
                 }
                 Err(error) => return Err(engine(context, error)),
             }
