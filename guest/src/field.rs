@@ -5,6 +5,7 @@
 //! msgpack does. The reader takes every form of integer.
 
 use rmp::encode;
+use serde::{Deserialize, Deserializer, de};
 
 /// A type that a record field may have.
 pub trait Field<'a>: Sized {
@@ -48,10 +49,54 @@ pub fn write_u64_list(values: &[u64], out: &mut Vec<u8>) {
     }
 }
 
+/// Items of a list for which room is made before they are read: what a damaged
+/// value says of its length is not to be trusted.
+const AT_ONCE: usize = 1024;
+
+/// How deep values may be nested in a field that the reader does not know. A
+/// record of ours has a list at most.
+const DEPTH: usize = 32;
+
+/// Reads a record from a map that fills `bytes`.
+pub fn read_map<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    // serde would take a list of the fields' values, too.
+    read_map_len(&mut { bytes })?;
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+    deserializer.set_max_depth(DEPTH);
+    let record = T::deserialize(&mut deserializer).ok()?;
+    // It does not tell how far it has read. At the end, and only there, there
+    // is no marker of another value; a flag is one that holds no other.
+    let behind = bool::deserialize(&mut deserializer);
+    matches!(behind, Err(rmp_serde::decode::Error::InvalidMarkerRead(_))).then_some(record)
+}
+
+/// A flag, which SQLite's programs write as a number.
+pub fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    struct Flag;
+    impl de::Visitor<'_> for Flag {
+        type Value = bool;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+            f.write_str("true, false, 1 or 0")
+        }
+        fn visit_bool<E: de::Error>(self, value: bool) -> Result<bool, E> {
+            Ok(value)
+        }
+        fn visit_u64<E: de::Error>(self, value: u64) -> Result<bool, E> {
+            match value {
+                0 => Ok(false),
+                1 => Ok(true),
+                other => Err(E::invalid_value(de::Unexpected::Unsigned(other), &self)),
+            }
+        }
+    }
+    from.deserialize_any(Flag)
+}
+
 /// Reads a list of numbers.
 pub fn read_u64_list(mut input: &[u8]) -> Option<Vec<u64>> {
     let len = read_array_len(&mut input)?;
-    let mut values = Vec::with_capacity(len.min(input.len()));
+    let mut values = Vec::with_capacity(len.min(AT_ONCE));
     for _ in 0..len {
         values.push(u64::read(&mut input)?);
     }
@@ -152,7 +197,7 @@ impl<'a> Field<'a> for Vec<&'a str> {
     }
     fn read(input: &mut &'a [u8]) -> Option<Self> {
         let len = read_array_len(input)?;
-        let mut texts = Vec::with_capacity(len.min(input.len()));
+        let mut texts = Vec::with_capacity(len.min(AT_ONCE));
         for _ in 0..len {
             texts.push(<&str>::read(input)?);
         }
@@ -338,6 +383,31 @@ mod tests {
         assert_eq!(back::<u64>(&[0xd0, 5]), Some(5));
         assert_eq!(back::<u64>(&[0xd0, 0xfb]), None);
         assert_eq!(back::<f64>(&[7]), Some(7.0));
+    }
+
+    #[test]
+    fn a_map_fills_the_value_and_nests_little() {
+        #[derive(Debug, Default, PartialEq, Deserialize)]
+        #[serde(default)]
+        struct One {
+            n: u64,
+            #[serde(deserialize_with = "flag")]
+            f: bool,
+        }
+        let one = [&[0x81, 0xa1, b'n', 7][..], &[0x82, 0xa1, b'f', 1, 0xa1, b'n', 7]];
+        assert_eq!(read_map(one[0]), Some(One { n: 7, f: false }));
+        assert_eq!(read_map(one[1]), Some(One { n: 7, f: true }));
+        for behind in [&[0xc0][..], &[0xc3], &[0xc1], &[0x91], &[0xcd], &[0xa1, b'x'], &[0]] {
+            assert_eq!(read_map::<One>(&[one[0], behind].concat()), None, "{behind:x?}");
+        }
+        // A list of the fields' values, a flag that is a greater number.
+        assert_eq!(read_map::<One>(&[0x92, 7, 0xc3]), None);
+        assert_eq!(read_map::<One>(&[0x81, 0xa1, b'f', 2]), None);
+        let nested = |depth: usize| [&[0x82, 0xa1, b'n', 7, 0xa1, b'x'][..], &vec![0x91; depth], &[0xc0]].concat();
+        assert_eq!(read_map(&nested(8)), Some(One { n: 7, f: false }));
+        for depth in [100, 1000, 100_000] {
+            assert_eq!(read_map::<One>(&nested(depth)), None, "{depth}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::index::{Sink, Tally, VectorKind};
 use crate::json;
 use crate::key::{self, Key};
+use crate::list;
 use crate::record::{Record, msgpack_record, record};
 use crate::scan::{Scan, key_of};
 use crate::session::{self, now, read, write};
@@ -31,6 +32,7 @@ record! {
         detected_contexts: Option<&'a str>,
     }
     later {
+        #[serde(deserialize_with = "crate::field::flag")]
         is_team: bool,
     }
 }
@@ -354,8 +356,8 @@ pub fn list_paths(root: &str, after: Option<&[u8]>, limit: u32) -> Result<PathPa
 pub fn list_by_context(context: &str, after: Option<&[u8]>, limit: u32) -> Result<Answer> {
     read(|view| {
         let prefix = Key::new().segment(context).into_bytes();
-        let (keys, next) = crate::list::keys(Scan::prefix(view, Table::FilesByContext, &prefix), after, limit)?;
-        let paths = keys.iter().map(|key| path_key(&key[prefix.len()..])).collect::<Result<Vec<_>>>()?;
+        let (keys, next) = list::keys(Scan::prefix(view, Table::FilesByContext, &prefix), after, limit)?;
+        let paths = list::named(Table::FilesByContext, &keys, prefix.len())?;
         Ok(fetch(view, paths)?.page(next))
     })
 }
@@ -365,8 +367,8 @@ pub const TIME: usize = 8;
 
 pub fn recent(limit: u32) -> Result<Answer> {
     read(|view| {
-        let (keys, _) = crate::list::keys(Scan::prefix(view, Table::FilesByIndexed, b""), None, limit)?;
-        let paths = keys.iter().map(|key| path_key(&key[TIME..])).collect::<Result<Vec<_>>>()?;
+        let (keys, _) = list::keys(Scan::prefix(view, Table::FilesByIndexed, b""), None, limit)?;
+        let paths = list::named(Table::FilesByIndexed, &keys, TIME)?;
         Ok(fetch(view, paths)?.list())
     })
 }
@@ -378,5 +380,5 @@ pub fn count() -> Result<u64> {
 }
 
 pub fn context_stats() -> Result<Vec<(String, u64)>> {
-    read(|view| crate::list::tallies(view, Tally::FileContext))
+    read(|view| list::tallies(view, Tally::FileContext))
 }

@@ -191,6 +191,11 @@ pub fn cut(logical: &[u8]) -> [u8; MAX_PHYSICAL] {
     physical
 }
 
+/// True if this cut key is the physical form of a logical key.
+pub fn is_cut_of(physical: &[u8], logical: &[u8]) -> bool {
+    needs_cut(logical) && cut(logical) == physical
+}
+
 /// Calls `f` with the physical form of a logical key.
 pub fn with_physical<T>(logical: &[u8], f: impl FnOnce(&[u8]) -> T) -> T {
     if needs_cut(logical) { f(&cut(logical)) } else { f(logical) }
@@ -230,11 +235,12 @@ pub fn read_segment(bytes: &[u8]) -> Option<(String, &[u8])> {
     Some((String::from_utf8(text).ok()?, &bytes[end + 1..]))
 }
 
-/// The text of a key that [`Key::of_text`] built.
+/// The text of a key that [`Key::of_text`] built; none for any other key.
 pub fn read_text(logical: &[u8]) -> Option<String> {
     let bytes = match logical {
         [0] => Vec::new(),
         [0, 1, rest @ ..] => [&[0], rest].concat(),
+        [] | [0, ..] => return None,
         bytes => bytes.to_vec(),
     };
     String::from_utf8(bytes).ok()

@@ -8,7 +8,7 @@
 //! files, symbols, …  one module an entity: its record, its facts, its queries
 //! rows, verify       what is the same for all records
 //! session            the transaction of a call, batches
-//! view, scan, write  reading, scanning in key order, collecting changes (pending)
+//! view, scan, write  reading, scanning in key order, collecting changes (pending); packed buffers
 //! index, record      facts and their maintenance; records and msgpack
 //! key, table, json   encodings and names on disk
 //! ```
@@ -53,12 +53,16 @@ mod exports;
 mod field;
 mod files;
 mod freshness;
+#[cfg(not(target_arch = "wasm32"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 mod json;
 pub mod key;
 mod list;
 mod memories;
 mod metadata;
+mod packed;
 mod patterns;
 mod pending;
 mod record;

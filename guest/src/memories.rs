@@ -42,6 +42,7 @@ record! {
         last_accessed: Option<f64>,
         #[serde(borrow)]
         owner_id: Option<&'a str>,
+        #[serde(deserialize_with = "crate::field::flag")]
         is_team: bool,
     }
 }
@@ -301,7 +302,7 @@ pub fn query(
         let mut found = Vec::new();
         let mut after: Option<Vec<u8>> = None;
         while found.len() < limit {
-            let wanted = if checked { 256 } else { (limit - found.len() + offset).min(1024) } as u32;
+            let wanted = if checked { 256 } else { (limit - found.len()).saturating_add(offset).min(1024) } as u32;
             let (keys, next) = list::keys(Scan::prefix(view, index, &prefix), after.as_deref(), wanted)?;
             if checked {
                 for memory in fetch(view, index, &keys, skip, |memory| {

@@ -8,7 +8,8 @@
 //!
 //! Decoding borrows from the bytes. It first expects the fields in the order
 //! they are written in, which costs a comparison a field; anything else goes
-//! through `rmp_serde`.
+//! through `rmp_serde`. Both read the same values from the same bytes, and neither
+//! takes anything but one map that fills the value.
 
 use crate::error::{Error, Result};
 use crate::index::Sink;
@@ -51,7 +52,9 @@ pub trait Record<'a>: Sized {
 /// Decodes a stored value, given its physical key.
 pub fn decode<'a, R: Record<'a>>(physical: &'a [u8], value: &'a [u8]) -> Result<R> {
     let (logical, value) = if !R::KEY_IN_VALUE && key::is_cut(physical) {
-        key::split_value(value).unwrap_or_default()
+        // The key in front has to be the one that was cut.
+        let split = key::split_value(value).filter(|(logical, _)| key::is_cut_of(physical, logical));
+        split.ok_or_else(|| corrupt(R::TABLE, physical))?
     } else {
         (physical, value)
     };
@@ -100,10 +103,11 @@ macro_rules! record {
 
             /// Reads the msgpack form.
             pub fn read(bytes: &'a [u8]) -> Option<Self> {
-                Self::read_in_order(bytes).or_else(|| rmp_serde::from_slice(bytes).ok())
+                Self::read_in_order(bytes).or_else(|| Self::read_in_any_order(bytes))
             }
 
-            fn read_in_order(bytes: &'a [u8]) -> Option<Self> {
+            /// Reads what `write` wrote, or who else keeps its order: a comparison a field.
+            pub(crate) fn read_in_order(bytes: &'a [u8]) -> Option<Self> {
                 use $crate::field::{self, Field};
                 let mut input = bytes;
                 #[allow(unused_mut)]
@@ -123,6 +127,11 @@ macro_rules! record {
                     },)+)?
                 };
                 (left == 0 && input.is_empty()).then_some(record)
+            }
+
+            /// Reads a map with any fields in any order.
+            pub(crate) fn read_in_any_order(bytes: &'a [u8]) -> Option<Self> {
+                $crate::field::read_map(bytes)
             }
 
             /// Borrows from the row type.

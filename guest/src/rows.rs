@@ -4,7 +4,7 @@ use crate::checkpoints::Checkpoint;
 use crate::conventions::Convention;
 use crate::error::{Error, Result};
 use crate::files::File;
-use crate::key::{self, Key};
+use crate::key::Key;
 use crate::memories::{self, Memory};
 use crate::metadata::Metadata;
 use crate::patterns::{self, Link, Pattern};
@@ -20,7 +20,7 @@ use crate::threads::tools::ThreadTool;
 use crate::transcripts::Transcript;
 use crate::types::{CounterRow, Row, RowKind, RowPage};
 use crate::view::{Stored, View};
-use crate::write::Writer;
+use crate::write::{Writer, read_counter};
 
 const IMPORT_STATE: &str = "import";
 
@@ -206,7 +206,7 @@ fn export_page(
 
 fn counter_row(name: &[u8], value: &[u8]) -> Result<CounterRow> {
     let text = str::from_utf8(name).ok();
-    match (text, key::read_u64(value)) {
+    match (text, read_counter(value)) {
         (Some(name), Some(value)) => Ok(CounterRow { name: name.to_owned(), value }),
         _ => Err(record::corrupt(Table::Counters, name)),
     }

@@ -6,11 +6,13 @@
 //! share the prefix, sorts them, and goes on behind them.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::key::{self, KEPT};
+use crate::packed;
 use crate::record;
-use crate::store::Direction;
+use crate::store::{self, Direction};
 use crate::table::Table;
 use crate::view::View;
 
@@ -177,13 +179,13 @@ impl<'v, 't> Scan<'v, 't> {
                 return Ok(Some(Entry { key: &long.logical, physical: &long.physical, stored: &long.value }));
             }
             let Some((physical, value)) = self.advance()? else { return Ok(None) };
-            if physical.1 - physical.0 >= KEPT {
-                self.read_long(self.page[physical.0..physical.1].to_vec(), self.page[value.0..value.1].to_vec())?;
+            if physical.len() >= KEPT {
+                self.read_long(self.page[physical].to_vec(), self.page[value].to_vec())?;
                 continue;
             }
-            let physical = &self.page[physical.0..physical.1];
+            let physical = &self.page[physical];
             // `from` was cut at KEPT bytes, so only long keys can be before `start`.
-            return Ok(Some(Entry { key: physical, physical, stored: &self.page[value.0..value.1] }));
+            return Ok(Some(Entry { key: physical, physical, stored: &self.page[value] }));
         }
     }
 
@@ -197,11 +199,11 @@ impl<'v, 't> Scan<'v, 't> {
         let prefix = physical[..KEPT].to_vec();
         let mut bucket = vec![self.long(physical, value)?];
         while let Some((physical, value)) = self.advance()? {
-            if !self.page[physical.0..physical.1].starts_with(&prefix) {
-                self.at = physical.0 - 8;
+            if !self.page[physical.clone()].starts_with(&prefix) {
+                self.at = physical.start - 8;
                 break;
             }
-            bucket.push(self.long(self.page[physical.0..physical.1].to_vec(), self.page[value.0..value.1].to_vec())?);
+            bucket.push(self.long(self.page[physical].to_vec(), self.page[value].to_vec())?);
         }
         bucket.retain(|long| long.logical >= self.start && (self.end.is_empty() || long.logical < self.end));
         bucket.sort_by(|a, b| a.logical.cmp(&b.logical));
@@ -211,7 +213,9 @@ impl<'v, 't> Scan<'v, 't> {
 
     fn long(&self, physical: Vec<u8>, value: Vec<u8>) -> Result<Long> {
         let logical = if key::is_cut(&physical) {
-            match (self.logical_key)(&value) {
+            // A value that names another key is damaged: taken for this one it
+            // would be out of order, and lack the prefix that a list relies on.
+            match (self.logical_key)(&value).filter(|logical| key::is_cut_of(&physical, logical)) {
                 Some(logical) => logical,
                 None if self.lenient => physical.clone(),
                 None => return Err(record::corrupt(self.table, &physical)),
@@ -223,8 +227,7 @@ impl<'v, 't> Scan<'v, 't> {
     }
 
     /// Steps to the next physical entry: the ranges of its key and value in the page.
-    #[allow(clippy::type_complexity)]
-    fn advance(&mut self) -> Result<Option<((usize, usize), (usize, usize))>> {
+    fn advance(&mut self) -> Result<Option<(Range<usize>, Range<usize>)>> {
         if self.at >= self.page.len() {
             if self.done {
                 return Ok(None);
@@ -247,21 +250,13 @@ impl<'v, 't> Scan<'v, 't> {
                 return Ok(None);
             }
         }
-        let (key_len, value_len) = match self.page.get(self.at..self.at + 8) {
-            Some(&[a, b, c, d, e, f, g, h]) => {
-                (u32::from_le_bytes([a, b, c, d]) as usize, u32::from_le_bytes([e, f, g, h]) as usize)
-            }
-            _ => return Err(record::corrupt(self.table, b"")),
+        let Some((key, value)) = packed::entry(&self.page, self.at) else {
+            return Err(Error::Store(store::Error::Other("scan answered a page that is cut off".into())));
         };
-        let key = (self.at + 8, self.at + 8 + key_len);
-        let value = (key.1, key.1 + value_len);
-        if value.1 > self.page.len() {
-            return Err(record::corrupt(self.table, b""));
-        }
-        self.at = value.1;
+        self.at = value.end;
         if self.at == self.page.len() {
             self.from.clear();
-            self.from.extend_from_slice(&self.page[key.0..key.1]);
+            self.from.extend_from_slice(&self.page[key.clone()]);
             self.from.push(0);
         }
         Ok(Some((key, value)))

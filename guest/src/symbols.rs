@@ -320,8 +320,8 @@ pub fn recent(limit: u32) -> Result<Vec<RecentSymbol>> {
             && let Some(key) = next
         {
             // The symbols of all files that were indexed at the same time, highest id first.
-            let time = key[..TIME].to_vec();
             let mut ids = ids_of(view, list::text_after(Table::FilesByIndexed, &key, TIME)?)?;
+            let time = key[..TIME].to_vec();
             next = scan.next()?.map(|entry| entry.key.to_vec());
             while let Some(key) = next.take_if(|key| key.starts_with(&time)) {
                 ids.append(&mut ids_of(view, list::text_after(Table::FilesByIndexed, &key, TIME)?)?);
@@ -337,11 +337,16 @@ pub fn recent(limit: u32) -> Result<Vec<RecentSymbol>> {
 }
 
 pub fn list_by_kind(kind: &str, after: Option<&[u8]>, limit: u32) -> Result<SymbolPage> {
+    if limit == 0 {
+        return Ok(SymbolPage { items: Vec::new(), next: after.map(<[u8]>::to_vec) });
+    }
     let limit = limit as usize;
     read(|view| {
         let prefix = Key::new().segment(kind).into_bytes();
-        // A cursor is the last member and the key of its group.
-        let (seen, start) = match after.and_then(|after| after.split_at_checked(LINE_MEMBER)) {
+        // A cursor is the last member and the key of its group. One of another
+        // kind does not lead there.
+        let cursor = after.and_then(|after| after.split_at_checked(LINE_MEMBER));
+        let (seen, start) = match cursor.filter(|(_, group)| *group >= prefix.as_slice()) {
             Some((member, group)) => (member, group.to_vec()),
             None => (&[][..], prefix.clone()),
         };

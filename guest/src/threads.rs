@@ -24,6 +24,7 @@ record! {
         created_at: f64,
         last_touch: f64,
         touches: i64,
+        #[serde(deserialize_with = "crate::field::flag")]
         is_active: bool,
         centroid_offset: Option<i64>,
         centroid_length: Option<i64>,

@@ -31,7 +31,7 @@ use crate::threads::tools::ThreadTool;
 use crate::transcripts::Transcript;
 use crate::types::{Finding, Severity, VerifyReport};
 use crate::view::View;
-use crate::write::read_tally;
+use crate::write::{read_counter, read_tally};
 
 /// How many findings of each severity are listed.
 const LISTED: u64 = 1000;
@@ -150,7 +150,8 @@ fn state<'a, R: Record<'a>>(record: Option<R>, physical: &[u8], stated: &mut Sta
     let facts = Facts::of(Some(&record));
     stated.facts.extend(facts.facts.iter().map(hash));
     for (key, by) in facts.tallies {
-        *stated.tallies.entry(key).or_default() += by;
+        let sum = stated.tallies.entry(key).or_default();
+        *sum = sum.wrapping_add(by);
     }
     if let (Some(counter), Some(number)) = (R::COUNTER, record.number()) {
         let highest = stated.highest.entry(counter.name()).or_default();
@@ -192,9 +193,20 @@ fn check_links(view: &View, stated: &mut Stated, report: &mut Report) -> Result<
 }
 
 fn check_counters(view: &View, stated: &Stated, report: &mut Report) -> Result<()> {
+    each_entry(view, Table::Counters, crate::scan::key_in_front, |entry| {
+        if read_counter(entry.stored()).is_none() {
+            report.error(Table::Counters, entry.physical, "the counter cannot be decoded; run reindex");
+        }
+        Ok(())
+    })?;
     for (name, highest) in &stated.highest {
         let key = Key::of_text(name);
-        let value = view.get(Table::Counters, &key)?.as_deref().and_then(key::read_u64).unwrap_or(0);
+        let value = match view.get(Table::Counters, &key)?.as_deref().map(read_counter) {
+            // Told above.
+            Some(None) => continue,
+            Some(Some(value)) => value,
+            None => 0,
+        };
         if value < *highest {
             let message = format!("the counter is {value}, but id {highest} is in use");
             report.error(Table::Counters, key.bytes(), message);
@@ -294,7 +306,9 @@ fn facts_in(table: Table, entry: &Entry) -> Option<Vec<Fact>> {
                 .find(|owners| owners.role() == Role::Owners && index::more_owners(*owners) == table)?;
             vec![Fact::Owner { table: owners, key_hash: u64::from_be_bytes(*key_hash), owner: owner.to_vec() }]
         }
-        Role::Groups => group::read(table, entry.value())?
+        // A group without members is not kept.
+        Role::Groups => group::read(table, entry.value())
+            .filter(|members| !members.is_empty())?
             .into_iter()
             .map(|member| Fact::Member { table, key: key.clone(), member })
             .collect(),
@@ -338,6 +352,7 @@ pub fn reindex() -> Result<u64> {
         for table in Table::ALL.iter().copied().filter(|table| table.is_derived()) {
             writer.clear(table);
         }
+        drop_unreadable_counters(writer)?;
         writer.flush()?;
         let mut records = 0;
         macro_rules! rebuild {
@@ -380,6 +395,22 @@ pub fn reindex() -> Result<u64> {
         restore_links(writer)?;
         Ok(records)
     })
+}
+
+/// Counters are no index, but one that cannot be decoded says nothing, and ids
+/// beyond those in use are lost with it.
+fn drop_unreadable_counters(writer: &mut crate::write::Writer) -> Result<()> {
+    let mut unreadable = Vec::new();
+    each_entry(writer.view(), Table::Counters, crate::scan::key_in_front, |entry| {
+        if read_counter(entry.stored()).is_none() {
+            unreadable.push(Key::from_bytes(entry.key.to_vec()));
+        }
+        Ok(())
+    })?;
+    for key in &unreadable {
+        writer.delete(Table::Counters, key);
+    }
+    Ok(())
 }
 
 fn restore_links(writer: &mut crate::write::Writer) -> Result<()> {

@@ -3,6 +3,7 @@
 use crate::abi::layout::{FlatRecord, Records};
 use crate::error::{Error, Result};
 use crate::key::{self, Key};
+use crate::packed;
 use crate::record::{self, Record};
 use crate::store::{self, Transaction};
 use crate::table::Table;
@@ -35,6 +36,28 @@ pub struct Many {
 }
 
 impl Many {
+    /// No answers yet to these physical keys.
+    pub(crate) fn to(physical: Vec<Vec<u8>>) -> Self {
+        Many { values: Vec::with_capacity(physical.len()), physical, buffers: Vec::new() }
+    }
+
+    /// Takes an answer to the keys that have none yet.
+    pub(crate) fn take(&mut self, answer: Vec<u8>) -> Result<()> {
+        let wrong = |what: &str| Error::Store(store::Error::Other(format!("get-many answered {what}")));
+        let before = self.values.len();
+        let mut at = 0;
+        while at < answer.len() {
+            let (value, end) = packed::value(&answer, at).ok_or_else(|| wrong("a value that is cut off"))?;
+            self.values.push(value.map(|value| (self.buffers.len(), value.start, value.end)));
+            at = end;
+        }
+        self.buffers.push(answer);
+        if self.values.len() == before || self.values.len() > self.physical.len() {
+            return Err(wrong("a wrong number of values"));
+        }
+        Ok(())
+    }
+
     /// How many keys were asked for.
     pub fn len(&self) -> usize {
         self.values.len()
@@ -137,7 +160,7 @@ impl<'t> View<'t> {
 
     /// The values under these physical keys.
     pub fn get_many_physical(&self, table: Table, physical: Vec<Vec<u8>>) -> Result<Many> {
-        let mut many = Many { values: Vec::with_capacity(physical.len()), physical, buffers: Vec::new() };
+        let mut many = Many::to(physical);
         while many.values.len() < many.physical.len() {
             let left = &many.physical[many.values.len()..];
             let mut request = Vec::with_capacity(left.iter().map(|key| key.len() + 4).sum());
@@ -146,24 +169,7 @@ impl<'t> View<'t> {
                 request.extend_from_slice(key);
             }
             let answer = self.txn.get_many(table.number(), &request)?;
-            let before = many.values.len();
-            let mut at = 0;
-            while let Some(length) = answer.get(at..).and_then(|rest| rest.first_chunk::<4>()) {
-                at += 4;
-                many.values.push(match u32::from_le_bytes(*length) {
-                    u32::MAX => None,
-                    length => {
-                        let end = at + length as usize;
-                        let range = (many.buffers.len(), at, end);
-                        at = end;
-                        Some(range)
-                    }
-                });
-            }
-            many.buffers.push(answer);
-            if many.values.len() == before || many.values.len() > many.physical.len() {
-                return Err(Error::Store(store::Error::Other("get-many answered a wrong number of values".into())));
-            }
+            many.take(answer)?;
         }
         Ok(many)
     }

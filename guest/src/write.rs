@@ -197,7 +197,7 @@ impl<'t> Writer<'t> {
         self.put_record(new, &value);
         let (old, new) = (Facts::of(Some(old)), Facts::of(Some(new)));
         for (key, by) in &old.tallies {
-            self.add_tally(key, -by);
+            self.add_tally(key, by.wrapping_neg());
         }
         for (key, by) in &new.tallies {
             self.add_tally(key, *by);
@@ -252,7 +252,8 @@ impl<'t> Writer<'t> {
 
     fn add_tally(&mut self, key: &Key, by: i64) {
         if by != 0 {
-            *self.tallies.entry(key.clone()).or_default() += by;
+            let sum = self.tallies.entry(key.clone()).or_default();
+            *sum = sum.wrapping_add(by);
         }
     }
 
@@ -277,8 +278,12 @@ impl<'t> Writer<'t> {
         let count = match self.counters[slot] {
             Some(count) => count,
             None => {
-                let stored = self.view.get(Table::Counters, &Key::of_text(counter.name()))?;
-                let stored = stored.and_then(|value| key::read_u64(&value)).unwrap_or(0);
+                let key = Key::of_text(counter.name());
+                // Taking a damaged one for 0 would give ids out again.
+                let stored = match self.view.get(Table::Counters, &key)? {
+                    Some(value) => read_counter(&value).ok_or_else(|| record::corrupt(Table::Counters, key.bytes()))?,
+                    None => 0,
+                };
                 Count { stored, now: stored }
             }
         };
@@ -500,8 +505,13 @@ impl Sink for Stating<'_, '_> {
         self.writer.state(fact, self.holds);
     }
     fn tally(&mut self, tally: Tally, what: &str, by: i64) {
-        self.writer.add_tally(&tally.key(what), if self.holds { by } else { -by });
+        self.writer.add_tally(&tally.key(what), if self.holds { by } else { by.wrapping_neg() });
     }
+}
+
+/// The value of a counter.
+pub fn read_counter(value: &[u8]) -> Option<u64> {
+    value.try_into().ok().map(u64::from_be_bytes)
 }
 
 /// The value of a tally entry.

@@ -168,9 +168,13 @@
 pub mod bench;
 #[allow(missing_docs, clippy::all, clippy::unwrap_used, clippy::expect_used)]
 mod bindings;
+#[doc(hidden)]
+pub mod call;
 pub mod clock;
 mod component;
 pub mod export;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod json;
 mod lend;
 mod lift;

@@ -12,6 +12,7 @@ mod consumers;
 mod cost;
 mod crash;
 mod engine;
+mod fuzz;
 mod hostile;
 mod keys;
 mod layout;

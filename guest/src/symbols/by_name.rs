@@ -72,7 +72,8 @@ pub fn list_all(name_filter: Option<&str>, after: Option<&[u8]>, limit: u32) -> 
         return Ok(SymbolPage { items: Vec::new(), next: after.map(<[u8]>::to_vec) });
     }
     let filter = name_filter.filter(|filter| !filter.is_empty());
-    let limit = limit as usize;
+    // More than an answer can hold, and room for what is added to it below.
+    let limit = (limit as usize).min(1 << 30);
     let after = after.and_then(read_cursor);
     let mut start = after.as_ref().map(|(name, ..)| Key::new().segment(name).into_bytes()).unwrap_or_default();
     let mut items: Vec<SymbolRecord> = Vec::new();

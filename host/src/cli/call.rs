@@ -3,11 +3,10 @@
 use std::io::BufRead;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::json;
-use tracker_host::wasmtime::component::wasm_wave;
-use tracker_host::wasmtime::component::{Type, Val};
-use tracker_host::{Clock, Explain, Signature, Tracker, json};
+use tracker_host::wasmtime::component::{Val, wasm_wave};
+use tracker_host::{Clock, Explain, Signature, Tracker, call, json};
 
 use super::{Exit, OpenArgs, Output};
 
@@ -60,7 +59,7 @@ pub fn run(args: Args, output: &mut Output) -> Result<Exit> {
     let functions = tracker.functions();
     if args.list {
         for function in &functions {
-            output.line(signature(function))?;
+            output.line(call::signature(function))?;
         }
         return Ok(Exit::Done);
     }
@@ -70,12 +69,13 @@ pub fn run(args: Args, output: &mut Output) -> Result<Exit> {
     let mut failed = false;
     for call in &args.calls {
         if call == "-" {
-            for line in std::io::stdin().lock().lines() {
+            for line in std::io::stdin().lock().split(b'\n') {
                 let line = line.context("cannot read standard input")?;
-                if line.trim().is_empty() || line.trim_start().starts_with("//") {
+                let line = str::from_utf8(&line).context("a call is not UTF-8");
+                if line.as_ref().is_ok_and(|line| line.trim().is_empty() || line.trim_start().starts_with("//")) {
                     continue;
                 }
-                if let Err(error) = session.call(&line, output) {
+                if let Err(error) = line.and_then(|line| session.call(line, output)) {
                     if super::output::is_closed_pipe(&error) {
                         return Err(error);
                     }
@@ -109,10 +109,7 @@ struct Session {
 
 impl Session {
     fn call(&mut self, expression: &str, output: &mut Output) -> Result<()> {
-        let (function, arguments) = match expression.trim_start().starts_with('{') {
-            true => parse_json(expression, &self.functions)?,
-            false => parse(expression, &self.functions)?,
-        };
+        let (function, arguments) = call::parse(expression, &self.functions)?;
         let answer = self
             .tracker
             .call_dynamic(&function.name, &arguments)
@@ -139,77 +136,6 @@ impl Session {
                 None => Ok(()),
             }
         }
-    }
-}
-
-/// A call as JSON.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JsonCall {
-    call: String,
-    args: Vec<serde_json::Value>,
-}
-
-fn parse_json<'f>(expression: &str, functions: &'f [Signature]) -> Result<(&'f Signature, Vec<Val>)> {
-    let given: JsonCall = serde_json::from_str(expression).context("it is not a call as JSON")?;
-    let function = find(&given.call, functions)?;
-    if given.args.len() != function.params.len() {
-        let number = given.args.len();
-        bail!(
-            "{number} arguments were given instead of {}; the function is {}",
-            function.params.len(),
-            signature(function)
-        );
-    }
-    let arguments = given.args.iter().zip(&function.params).map(|(argument, param)| {
-        json::to_val(argument, &param.ty)
-            .with_context(|| format!("{} does not fit; the function is {}", param.name, signature(function)))
-    });
-    Ok((function, arguments.collect::<Result<_>>()?))
-}
-
-fn find<'f>(name: &str, functions: &'f [Signature]) -> Result<&'f Signature> {
-    functions.iter().find(|function| function.name == name).ok_or_else(|| {
-        let near = nearest(name, functions);
-        anyhow!("there is no function {name:?}{near}; `host call STORE --list` lists them all")
-    })
-}
-
-/// A call's function and arguments; what is wrong with it names the signature.
-fn parse<'f>(expression: &str, functions: &'f [Signature]) -> Result<(&'f Signature, Vec<Val>)> {
-    let function = find(expression.split('(').next().unwrap_or_default().trim(), functions)?;
-    let wrong = |what: String| anyhow!("{what}; the function is {}", signature(function));
-    let call = wasm_wave::untyped::UntypedFuncCall::parse(expression)
-        .map_err(|error| wrong(format!("{expression:?} is not a call: {error}")))?;
-    let types: Vec<Type> = function.params.iter().map(|param| param.ty.clone()).collect();
-    let given =
-        call.to_wasm_params::<Val>(&types).map_err(|error| wrong(format!("the arguments do not fit: {error}")))?;
-    if given.len() != types.len() {
-        return Err(wrong(format!("{} arguments were given instead of {}", given.len(), types.len())));
-    }
-    Ok((function, given))
-}
-
-/// The interface that the built-in component exports.
-const WIT: &str = include_str!("../../../wit/tracker.wit");
-
-/// A function's line in the interface, which has the names of the types; or
-/// its shape, if another component exports it.
-fn signature(function: &Signature) -> String {
-    let start = format!("{}: func(", function.name);
-    let line = WIT.lines().map(str::trim).find(|line| line.starts_with(&start));
-    line.map_or_else(|| function.to_string(), |line| line.trim_end_matches(';').to_owned())
-}
-
-/// A function with a similar name, to suggest.
-fn nearest(name: &str, functions: &[Signature]) -> String {
-    let shared = |other: &str| {
-        let words: Vec<&str> = other.split('-').collect();
-        name.split(['-', '_']).filter(|word| words.contains(word)).count()
-    };
-    match functions.iter().max_by_key(|function| shared(&function.name)) {
-        Some(function) if shared(&function.name) > 0 => format!("; did you mean {}", signature(function)),
-        _ => String::new(),
     }
 }
 

@@ -155,12 +155,22 @@ pub fn write_jsonl_file(
     Ok(rows)
 }
 
-/// The fields of a row as JSON, without its kind.
-pub(crate) fn fields(row: &Row) -> serde_json::Value {
+/// A row as a line, with its end.
+pub(crate) fn line(row: &Row) -> Vec<u8> {
     let mut line = Vec::new();
     // A row always has a JSON form, and memory takes it.
-    let written = jsonl::write(row, &mut line).ok();
-    let object = written.and_then(|()| serde_json::from_slice::<serde_json::Map<_, _>>(&line).ok());
+    let _ = jsonl::write(row, &mut line);
+    line
+}
+
+/// The row of a line, or what is wrong with it.
+pub(crate) fn read_line(line: &[u8]) -> Result<Row, String> {
+    jsonl::read(line)
+}
+
+/// The fields of a row as JSON, without its kind.
+pub(crate) fn fields(row: &Row) -> serde_json::Value {
+    let object = serde_json::from_slice::<serde_json::Map<_, _>>(&line(row)).ok();
     object.and_then(|object| object.into_iter().next()).map_or(serde_json::Value::Null, |(_, fields)| fields)
 }
 

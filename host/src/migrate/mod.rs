@@ -265,9 +265,10 @@ impl<'a> Migration<'a> {
             ..State::default()
         });
         let mut rejects = Rejects::resume(&self.rejects, state.rejects_length)?;
-        self.copy(&mut source, &mut tracker, &mut state, &mut rejects)?;
+        let copied = self.copy(&mut source, &mut tracker, &mut state, &mut rejects);
+        copied.map_err(|error| source.blame(error))?;
         let sequences = self.copy_sequences(&source, &mut tracker)?;
-        let tables = self.compare(&mut source, &mut tracker, &state)?;
+        let tables = self.compare(&mut source, &mut tracker, &state).map_err(|error| source.blame(error))?;
         tracker.set_import_state(None)?;
         drop(lock);
         let rejects_file = rejects.path().map(Path::to_owned);
@@ -422,7 +423,8 @@ impl<'a> Migration<'a> {
             let source_rows = source.count(table)?;
             (self.progress)(Progress::Comparing { table: spec.name, rows: source_rows });
             let rejected = state.rejected.get(spec.name).cloned().unwrap_or_default();
-            let expected = source_rows - rejected.values().sum::<u64>();
+            // A damaged source can count fewer rows than it gives.
+            let expected = source_rows.saturating_sub(rejected.values().sum());
             let migrated = tracker.count_rows(row_kind(table))?;
             if migrated != expected {
                 let name = spec.name;

@@ -194,6 +194,27 @@ impl Source {
         Ok(format!("{length}-{}-{}", number(24), number(40)))
     }
 
+    /// Tells the damage of the source where that is why its rows contradict one
+    /// another: SQLite reads many a damaged page without noticing.
+    pub fn blame(&self, error: MigrateError) -> MigrateError {
+        use crate::Error;
+        let suspicious = matches!(
+            error,
+            MigrateError::Validation(_) | MigrateError::Target(Error::KeyConflict(_) | Error::InvalidArgument(_))
+        );
+        if !suspicious {
+            return error;
+        }
+        match self.connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0)) {
+            Ok(sound) if sound == "ok" => error,
+            Ok(damage) => {
+                let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+                self.error(rusqlite::Error::SqliteFailure(code, Some(damage)))
+            }
+            Err(found) => self.error(found),
+        }
+    }
+
     /// An error of SQLite, with the case that fits it.
     pub fn error(&self, error: rusqlite::Error) -> MigrateError {
         sqlite(&self.path, error)
