@@ -6,8 +6,7 @@
 
 #![allow(missing_docs)]
 
-use std::error::Error;
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 use tracker_host::clock::{self, Clock};
 use tracker_host::store::{self, Limits, StoreCtx, StoreHostView, StoreView, lmdb};
@@ -30,8 +29,7 @@ impl StoreHostView for Tool {
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [component, directory] = &arguments[..] else { return Err("usage: plugin <tracker.wasm> <store>".into()) };
-    println!("{}", run(component, directory)?);
-    Ok(())
+    run(component, directory).map(|said| println!("{said}"))
 }
 
 pub fn run(component: &str, directory: &str) -> Result<String, Box<dyn Error>> {
@@ -40,9 +38,9 @@ pub fn run(component: &str, directory: &str) -> Result<String, Box<dyn Error>> {
     let mut linker = Linker::new(&engine);
     store::add_to_linker::<Tool>(&mut linker)?;
     clock::add_to_linker(&mut linker, Clock::system())?;
-    let environment = lmdb::Environment::open(directory, lmdb::Options::default())?;
-    let tool = Tool { store: StoreCtx::new(Arc::new(environment), Limits::default()), resources: ResourceTable::new() };
-    let mut store = Store::new(&engine, tool);
+    let environment = Arc::new(lmdb::Environment::open(directory, lmdb::Options::default())?);
+    let store = StoreCtx::new(environment, Limits::default());
+    let mut store = Store::new(&engine, Tool { store, resources: ResourceTable::new() });
     let instance = linker.instantiate(&mut store, &component)?;
 
     // Typed, with bindings generated from the WIT.

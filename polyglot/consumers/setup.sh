@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # setup.sh [python] [js]: installs what builds the large consumers, in the
-# versions that are written here, into target/consumers. C needs tests/setup.sh alone.
+# versions that are written here, into target/consumers, again where these have changed. C needs tests/setup.sh alone.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=${CARGO_TARGET_DIR:-target}/consumers
@@ -11,15 +11,19 @@ for language in "$@"; do
     c) ;;
     python)
         venv=$target/python
-        if ! [ -x "$venv/bin/componentize-py" ]; then
-            python3 -m venv "$venv"
+        if ! cmp -s $own/python/requirements.txt "$venv/.installed"; then
+            python3 -m venv --clear "$venv"
             "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r $own/python/requirements.txt
+            cp $own/python/requirements.txt "$venv/.installed"
         fi
         ;;
     js)
         mkdir -p "$target/js"
-        cp $own/js/{build.mjs,package.json,package-lock.json} "$target/js"
-        [ -d "$target/js/node_modules" ] || npm ci --prefix "$target/js" --no-audit --no-fund --loglevel=error
+        cp $own/js/{.npmrc,build.mjs,package.json,package-lock.json} "$target/js"
+        if ! cmp -s $own/js/package-lock.json "$target/js/node_modules/.installed"; then
+            npm ci --prefix "$target/js" --loglevel=error
+            cp $own/js/package-lock.json "$target/js/node_modules/.installed"
+        fi
         ;;
     *)
         echo "usage: setup.sh [c] [python] [js]" >&2

@@ -112,6 +112,7 @@ fn a_consumer_in_c_over_an_environment_writes_what_the_host_reads() {
 /// The large ones: components with an interpreter inside.
 fn large(language: Language) {
     if !long() {
+        eprintln!("SKIPPED: the consumer in {language:?} is large; the long form builds and runs it (TRACKER_LONG)");
         return;
     }
     let Some(tools) = tools(language) else { return };

@@ -87,3 +87,19 @@ fn a_limit_of_zero_returns_nothing() {
     assert!(tracker.get_recent_files(0).unwrap().is_empty());
     assert!(tracker.query_memories(None, &[], &[], &[], 0, 0).unwrap().is_empty());
 }
+
+#[test]
+fn no_limit_and_an_offset_pass_over_the_first() {
+    let Fresh { mut tracker, dir: _dir } = fresh();
+    for number in 0..5u8 {
+        let id = number.to_string();
+        tracker
+            .upsert_memory(&id, None, &[], &[], &[], "", &["tag".into()], 0, 0, u64::from(number), None, false)
+            .unwrap();
+    }
+    for (tags, offset, left) in [(&[][..], 3, 2), (&[][..], u32::MAX, 0), (&["tag".to_owned()][..], 1, 4)] {
+        let found = tracker.query_memories(None, &[], &[], tags, u32::MAX, offset).unwrap();
+        assert_eq!(found.len(), left, "{tags:?}, {offset}");
+    }
+    assert!(tracker.query_conventions(None, &[], None, None, u32::MAX, u32::MAX).unwrap().is_empty());
+}

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,16 @@ def host(*arguments: str | Path, code: int = 0) -> str:
     ran = subprocess.run([HOST, *map(str, arguments)], capture_output=True, text=True, check=False)
     assert ran.returncode == code, (arguments, ran.stdout, ran.stderr)
     return ran.stdout
+
+
+def python_environment() -> dict[str, str]:
+    """The environment of another Python that finds the package and the host."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TRACKER_HOST": HOST}
+
+
+def run_python(program: str, *arguments: str) -> None:
+    """Runs another Python, which has to succeed."""
+    subprocess.run([sys.executable, "-c", program, *arguments], check=True, env=python_environment())
 
 
 def verified(store: Path) -> dict[str, Any]:

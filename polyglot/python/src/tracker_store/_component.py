@@ -37,7 +37,7 @@ Clock = Callable[[], float]
 
 
 class Failed(Exception):
-    """The component trapped, or was ended: `case` is trap or deadline."""
+    """The component trapped, or was ended: `case` is trap, deadline or too-large."""
 
     def __init__(self, case: str, message: str) -> None:
         super().__init__(message)
@@ -101,6 +101,8 @@ def _give_handle(context: int, rep: int) -> int:
     return handle.value
 
 
+_REASONS = {"wasm trap: interrupt": "deadline", "fuel allocated for hostcalls has been exhausted": "too-large"}
+"""What wasmtime says when it ends a call, and the case of that."""
 _instances: dict[int, Instance] = {}
 """Instances by the address of their wasmtime store."""
 
@@ -197,6 +199,8 @@ class Runtime:
         config = wasmtime.Config()
         config.wasm_component_model = True
         config.epoch_interruption = True
+        # Nothing here is concurrent, and calls are cheaper without. The package has no property for it.
+        _short("wasmtime_config_concurrency_support_set", None, _void, ctypes.c_bool)(config.ptr(), False)
         try:
             # Compiling takes two seconds, and what wasmtime keeps of it in the user's cache a hundredth of that.
             config.cache = True
@@ -329,7 +333,9 @@ class Instance:
             if raised is not None and not isinstance(raised, Exception):
                 # An interrupt, for instance.
                 raise raised
-            case = "deadline" if raised is None and "wasm trap: interrupt" in message else "trap"
+            case = "trap"
+            if raised is None:
+                case = next((case for text, case in _REASONS.items() if text in message), case)
             raise Failed(case, str(raised) if raised is not None else message) from raised
         try:
             answer: tuple[bool, Plain] = result.read(self._result_at)

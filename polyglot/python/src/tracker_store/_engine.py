@@ -52,6 +52,10 @@ class Engine(ABC):
     def stats(self) -> dict[str, int]:
         """Figures of the environment."""
 
+    @abstractmethod
+    def _compact(self) -> None:
+        """Gives free pages back. The session has ended."""
+
     @property
     def in_batch(self) -> bool:
         """True between `begin_batch` and its end, also after an error has aborted it."""
@@ -106,6 +110,13 @@ class Engine(ABC):
             raise TrackerError(
                 "other", "another thread has a batch open on this tracker; open the store again to work beside it"
             )
+
+    def compact(self) -> None:
+        """Ends the session and gives the store's free pages back. Nobody else may have it open."""
+        with self._turn:
+            self._may_call()
+            self._end()
+            self._compact()
 
     def close(self) -> None:
         """Ends the session; an open batch is aborted. Does nothing in a process that was forked."""

@@ -112,6 +112,8 @@ class HostEngine(Engine):
         if isinstance(document, dict) and document.keys() == {"error", "case"}:
             case, text = document["case"], document["error"]
             self._failed_case = case
+            if case == "invalid-call" and text.startswith("there is no function"):
+                case = "no-such-function"
             if case == "invalid-call":
                 raise OverflowError(text) if _BEYOND.search(text) else TypeError(text)
             raise of_case(case, text.removeprefix(f"{name} failed: "))
@@ -147,6 +149,9 @@ class HostEngine(Engine):
         self._listener.join(1.0)
         if self._child.stderr is not None:
             self._child.stderr.close()
+
+    def _compact(self) -> None:
+        self._command("compact")
 
     def stats(self) -> dict[str, int]:
         found = json.loads(self._command("stats"))["environment"]

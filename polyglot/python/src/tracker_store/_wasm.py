@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ._compact import compact
 from ._component import Clock, Failed, Instance, runtime
 from ._engine import Engine
 from ._environment import Settings, open_environment
-from .errors import TrackerError, of_answer, of_case
+from .errors import OpenError, TrackerError, of_answer, of_case
 from .limits import Limits
 
 _RETRIES = 16
@@ -104,6 +105,11 @@ class WasmEngine(Engine):
         finally:
             self._environment.release()
 
+    def _compact(self) -> None:
+        if self._environment.users:
+            raise OpenError(f"{self._environment.path} is open elsewhere in this process; close it there first")
+        compact(Path(self._environment.path))
+
     def stats(self) -> dict[str, int]:
         with self._turn:
             self._may_call()
@@ -115,5 +121,7 @@ class WasmEngine(Engine):
 
 _TEXTS = {
     "trap": "the component failed: {}",
+    "too-large": "the call writes more than wasmtime lets a Python host take, which is about 2 MB; "
+    'write less at a time, or use engine="host" ({})',
     "deadline": "the call ran longer than it may; allow more (Limits) or ask for less ({})",
 }

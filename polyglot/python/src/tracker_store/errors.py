@@ -53,6 +53,7 @@ _CLASSES: dict[str, type[TrackerError]] = {
     "trap": Trapped,
     "deadline": Trapped,
     "out-of-memory": Trapped,
+    "too-large": Trapped,
 }
 _TEXTS = {
     "invalid-argument": "invalid argument: {}",

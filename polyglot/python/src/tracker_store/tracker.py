@@ -14,6 +14,7 @@ from ._memories import Memories
 from ._progress import Progress
 from ._symbols import Symbols
 from ._work import Patterns, Threads
+from .errors import TrackerError
 from .limits import Limits
 
 Durability = Literal["sync", "no-meta-sync", "no-sync"]
@@ -109,9 +110,9 @@ class FileTracker(Files, Symbols, Progress, Memories, Patterns, Threads):
 
     def close(self) -> None:
         """Closes the store; an open batch is aborted. A later call opens it again, as FileTracker does."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.close()
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
 
     def __enter__(self) -> FileTracker:
         return self
@@ -151,3 +152,27 @@ class FileTracker(Files, Symbols, Progress, Memories, Patterns, Threads):
         """Figures of the environment: map_size, last_pgno, last_txnid, page_size, entries, file_size, disk_usage,
         estimated_used and estimated_waste, sizes in bytes. `entries` is the number of tables."""
         return self._opened().stats()
+
+    def compact(self, force: bool = False) -> dict[str, Any]:
+        """Gives free pages back to the system, in one step, if they are more than a tenth of the file and 1 MiB, or
+        if it is forced. Nobody else may have the store open.
+
+        Returns success, bytes_before, bytes_after, bytes_reclaimed and skipped; the reason why it was
+        skipped, or the error.
+        """
+        stats = self.get_db_stats()
+        before, waste = stats["file_size"], stats["estimated_waste"]
+        answer: dict[str, Any] = {"success": True, "bytes_before": before, "bytes_after": before, "bytes_reclaimed": 0}
+        answer["skipped"] = not force and (waste <= 1 << 20 or waste * 10 <= before)
+        if answer["skipped"]:
+            return answer | {"reason": f"only {waste} of {before} bytes are free"}
+        engine = self._opened()
+        if engine.in_batch:
+            return answer | {"success": False, "error": "the store cannot be compacted in a batch; end it first"}
+        self._engine = None
+        try:
+            engine.compact()
+        except TrackerError as error:
+            return answer | {"success": False, "error": str(error)}
+        after = self.get_db_stats()["file_size"]
+        return answer | {"bytes_after": after, "bytes_reclaimed": before - after}
