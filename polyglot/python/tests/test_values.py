@@ -52,6 +52,9 @@ def test_integers_are_exact_to_their_ends(tracker: FileTracker, tmp_path: Path) 
             tracker.set_transcript_position("/t", beyond)
         with pytest.raises(OverflowError):
             tracker.upsert_file(file, "hash", beyond, 0, 0)
+    for wrong in (True, 1.0, "1", None):
+        with pytest.raises(TypeError):
+            tracker.set_transcript_position("/t", wrong)  # type: ignore[arg-type]
     assert tracker.get_all_transcript_positions() == {}
 
 

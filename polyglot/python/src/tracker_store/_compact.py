@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 
@@ -17,6 +16,9 @@ def compact(store: Path) -> None:
     The lock is the one that every LMDB takes on the first byte of the lock file: nobody can
     open the store meanwhile. What waits for it finds a lock file that fits the new data file.
     """
+    # Unix alone has it; the rest of the package does without.
+    import fcntl
+
     copy = store / f".compact-{os.getpid()}.tmp"
     with open(store / "lock.mdb", "a+b") as lock:
         try:

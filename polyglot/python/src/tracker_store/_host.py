@@ -39,7 +39,7 @@ _HARMLESS = frozenset(
     {"invalid-call", "invalid-argument", "key-conflict", "corrupt", "incompatible", "no-such-function"}
 )
 """The cases of errors after which a batch goes on."""
-_BEYOND = re.compile(r"-?\d+ is not a [us]\d+$")
+_BEYOND = re.compile(r": -?\d+ is not a [us]\d+$")
 """What the command says of an integer that its type does not have."""
 
 
@@ -115,7 +115,7 @@ class HostEngine(Engine):
             if case == "invalid-call" and text.startswith("there is no function"):
                 case = "no-such-function"
             if case == "invalid-call":
-                raise OverflowError(text) if _BEYOND.search(text) else TypeError(text)
+                raise OverflowError(text) if _BEYOND.search(text) or _beyond(arguments) else TypeError(text)
             raise of_case(case, text.removeprefix(f"{name} failed: "))
         if isinstance(document, dict) and document.keys() == {"items", "next"} and document["next"] is not None:
             document["next"] = base64.b64decode(document["next"])
@@ -177,6 +177,13 @@ def _to_json(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_to_json(item) for item in value]
     return value
+
+
+def _beyond(value: Any) -> bool:
+    """True if there is an integer that no type has; the command reads it as a float."""
+    if isinstance(value, (list, tuple)):
+        return any(_beyond(item) for item in value)
+    return isinstance(value, int) and not -(1 << 63) <= value < 1 << 64
 
 
 def _floats(record: dict[str, Any]) -> dict[str, Any]:
