@@ -61,8 +61,12 @@ async function trackerOf(t, file) {
   return tracker;
 }
 
-const navigate = (page, name) => page.getByRole('navigation').getByRole('link', { name: new RegExp(`^${name}`) }).click();
 const heading = (page, name) => page.getByRole('main').getByRole('heading', { level: 2, name, exact: true }).waitFor();
+/** Follows a link of the navigation, and waits for what it shows. */
+async function navigate(page, name) {
+  await page.getByRole('navigation').getByRole('link', { name: new RegExp(`^${name}`) }).click();
+  await heading(page, name);
+}
 
 /** The texts of a column of the table that is shown. */
 const column = (page, number) => page.locator(`main tbody tr td:nth-child(${number})`).allTextContents();
