@@ -46,7 +46,8 @@ pub struct Limits {
     /// Bytes of the operations of one write transaction. Default 1 GiB. The
     /// host keeps them in memory, to write them again if the map has to grow.
     pub transaction_bytes: u64,
-    /// Tables of a guest. Default 96; the environment has room for 128.
+    /// Tables of a guest. Default 64, for which the environment has room: every
+    /// transaction of LMDB has to clear a slot for each.
     pub tables: usize,
 }
 
@@ -65,7 +66,7 @@ impl Default for Limits {
             scan_bytes: 4 << 20,
             value_size: 64 << 20,
             transaction_bytes: 1 << 30,
-            tables: 96,
+            tables: 64,
         }
     }
 }

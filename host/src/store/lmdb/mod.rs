@@ -36,7 +36,7 @@ pub use stats::{EnvironmentStats, TableStats};
 
 /// The longest key of a default build of LMDB.
 pub const MAX_KEY_SIZE: u32 = 511;
-const MAX_TABLES: u32 = 128;
+const MAX_TABLES: u32 = 64;
 
 /// What a commit survives.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]

@@ -26,5 +26,5 @@ export const DEFAULT_LIMITS: Limits = {
   scanBytes: 4 << 20,
   valueSize: 64 << 20,
   transactionBytes: 1 << 30,
-  tables: 96,
+  tables: 64,
 };
