@@ -113,7 +113,7 @@ fn fill(batch: &mut Batch<'_>, writer: u64, n: u64) -> Result<()> {
     let path_of_file = path(writer, n % FILES);
     let key = (writer << 32) + n % FILES + 1;
     let context = format!("context:{}", n % 5);
-    batch.upsert_file(&path_of_file, n as f64, n as i64, "hash", 0, 1, key, &[context.clone()])?;
+    batch.upsert_file(&path_of_file, n as f64, n as i64, "hash", 0, 1, key, std::slice::from_ref(&context))?;
     let upsert = |(line, name): (usize, String)| SymbolUpsert {
         name,
         kind: "function".into(),
