@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bytes;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::{self, Fact, Facts, Sink, Tally};
 use crate::key::{self, Key};
 use crate::pending::Pending;
@@ -259,10 +259,13 @@ impl<'t> Writer<'t> {
 
     // Counters
 
-    /// The next number of a counter.
+    /// The next number of a counter; an error when there is none left, which
+    /// only an import of the last number can bring about.
     pub fn next_id(&mut self, counter: Counter) -> Result<u64> {
         let count = self.count(counter)?;
-        count.now += 1;
+        count.now = count.now.checked_add(1).ok_or_else(|| {
+            Error::InvalidArgument(format!("no id is left: the last one of {} was imported", counter.name()))
+        })?;
         Ok(count.now)
     }
 

@@ -47,7 +47,7 @@ pub fn populated() -> Tracker {
         tracker.cache_pattern(n, "p", "grep", std::slice::from_ref(&path), 0, 0).expect("a pattern");
         tracker.update_pattern_vector(n, n as i64, 1).expect("its vector");
         tracker
-            .upsert_convention(&path, "n", "", "style", &list, "required", &[], &[], None, &[], None, 0, 0, n)
+            .upsert_convention(&path, "n", "", "style", &list, "required", &[], &[], None, &[], None, 0, 0, n % 4)
             .expect("a convention");
     }
     tracker
