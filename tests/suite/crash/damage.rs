@@ -73,7 +73,7 @@ fn damages(sound: &[u8]) -> Vec<Damage> {
     let mut random = fastrand::Rng::with_seed(11);
     let pages = sound.len() / PAGE;
     let mut damages: Vec<Damage> = Vec::new();
-    let flips = if long() { &[0x01, 0x80, 0xff, 0x10][..] } else { &[0xff][..] };
+    let flips = if long() { &[0x01, 0x80, 0xff][..] } else { &[0xff][..] };
     for flip in flips {
         // Both meta pages, all that is used of them.
         damages.extend(
@@ -83,13 +83,12 @@ fn damages(sound: &[u8]) -> Vec<Damage> {
         );
         // Every page's header and pointers, or some of them.
         for page in 2..pages {
-            let many = if long() { 40 } else { 1 };
-            damages
-                .extend((0..many).map(|n| (page * PAGE + if long() { n } else { random.usize(0..24) }, Some(*flip))));
+            let many = scale(1, 8);
+            damages.extend((0..many).map(|_| (page * PAGE + random.usize(0..32), Some(*flip))));
         }
     }
     // Anywhere: heads of nodes, keys, values, lists of free pages.
-    damages.extend((0..scale(150, 8000)).map(|_| (random.usize(0..sound.len()), Some(1 << random.u32(0..8)))));
+    damages.extend((0..scale(150, 4000)).map(|_| (random.usize(0..sound.len()), Some(1 << random.u32(0..8)))));
     damages.extend((0..pages).step_by(scale(pages / 12, 1)).map(|page| (page * PAGE, None)));
     damages.extend((0..scale(5, 50)).map(|_| (random.usize(1..sound.len()), None)));
     damages
