@@ -23,7 +23,7 @@ from .errors import OpenError
 
 MAX_KEY_SIZE = 511
 """The longest key, in bytes."""
-MAX_TABLES = 128
+MAX_TABLES = 64
 _MAX_READERS = 126
 _PAGE = 64 << 10
 """Maps are made of the system's pages, which are no larger than this."""

@@ -26,8 +26,8 @@ class Limits:
     """Length of a value, in bytes."""
     transaction_bytes: int = 1 << 30
     """Bytes of the operations of one write transaction, which are kept, to be written again if the map has to grow."""
-    tables: int = 96
-    """Tables of a component."""
+    tables: int = 64
+    """Tables of a component: the environment has room for no more."""
 
 
 BULK = frozenset({"verify", "reindex", "import-rows", "find-rows", "delete-files", "upsert-files"})
