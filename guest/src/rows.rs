@@ -65,10 +65,12 @@ pub fn import(rows: &[Row]) -> Result<()> {
     }
     write(|writer| {
         read_ahead(writer, rows)?;
-        for row in rows {
-            import_one(writer, row)?;
-        }
-        Ok(())
+        // Memories first: of what was checked only they can still be refused, and
+        // then nothing may have reached the store, as it does where links of
+        // patterns are looked for. Rows of other kinds do not touch them.
+        let memory = |row: &&Row| matches!(row, Row::Memory(_));
+        let others = rows.iter().filter(|row| !memory(row));
+        rows.iter().filter(memory).chain(others).try_for_each(|row| import_one(writer, row))
     })
 }
 

@@ -22,11 +22,13 @@ struct State {
     opened: bool,
     /// The store is new: the first write notes the format.
     unmarked: bool,
+    /// The batch has noted it: the store is marked if it is committed.
+    marked: bool,
     batch: Option<Transaction>,
 }
 
 thread_local! {
-    static STATE: RefCell<State> = const { RefCell::new(State { opened: false, unmarked: false, batch: None }) };
+    static STATE: RefCell<State> = const { RefCell::new(State { opened: false, unmarked: false, marked: false, batch: None }) };
 }
 
 fn state<T>(f: impl FnOnce(&mut State) -> T) -> T {
@@ -153,7 +155,7 @@ pub fn write<T>(f: impl FnOnce(&mut Writer) -> Result<T>) -> Result<T> {
     drop(writer);
     match result {
         Ok(value) if in_batch => {
-            state(|state| state.batch = Some(txn));
+            state(|state| (state.batch, state.marked) = (Some(txn), true));
             Ok(value)
         }
         Ok(value) => {
@@ -187,7 +189,7 @@ pub fn begin_batch() -> Result<()> {
     ensure_open()?;
     if state(|state| state.batch.is_none()) {
         let txn = Transaction::begin(Access::Write)?;
-        state(|state| state.batch = Some(txn));
+        state(|state| (state.batch, state.marked) = (Some(txn), false));
     }
     Ok(())
 }
@@ -196,7 +198,8 @@ pub fn begin_batch() -> Result<()> {
 pub fn end_batch() -> Result<()> {
     if let Some(txn) = state(|state| state.batch.take()) {
         Transaction::commit(txn)?;
-        state(|state| state.unmarked = false);
+        // Not by a batch in which nothing was written.
+        state(|state| state.unmarked &= !state.marked);
     }
     Ok(())
 }

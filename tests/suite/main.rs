@@ -7,6 +7,7 @@ mod artifacts;
 mod batches;
 mod command;
 mod component;
+mod concurrency;
 mod conformance;
 mod consumers;
 mod cost;
@@ -17,6 +18,7 @@ mod hostile;
 mod keys;
 mod layout;
 mod migration;
+mod model;
 mod operations;
 mod paging;
 #[cfg(feature = "bench")]

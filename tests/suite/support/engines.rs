@@ -74,7 +74,12 @@ fn composed(clock: Clock) -> Option<Opened> {
 impl Engine {
     /// An empty store with a clock that advances a second at each look.
     pub fn fresh(&self) -> Option<Opened> {
-        (self.open)(ticking())
+        self.fresh_at(ticking())
+    }
+
+    /// An empty store with a clock of the test's.
+    pub fn fresh_at(&self, clock: Clock) -> Option<Opened> {
+        (self.open)(clock)
     }
 
     /// A store with the rows of a fixture; only for reads.
