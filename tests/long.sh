@@ -8,7 +8,7 @@ export TRACKER_PYTHON
 TRACKER_CONSUMERS=$(polyglot/consumers/setup.sh python js | tail -n 1)
 export TRACKER_CONSUMERS
 export TRACKER_LONG=1
-cargo test --workspace --no-fail-fast -- --nocapture 2>&1 | tee target/long.log
+tests/postgres.sh -- cargo test --workspace --no-fail-fast -- --nocapture 2>&1 | tee target/long.log
 LOOM_MAX_PREEMPTIONS=4 cargo test --release --manifest-path tests/loom/Cargo.toml
 polyglot/js/test.sh 2>&1 | tee target/long-js.log
 polyglot/python/test.sh 2>&1 | tee target/long-python.log

@@ -27,11 +27,12 @@
 //! ```text
 //! tracker    sessions: typed calls, batches, page iterators, deadlines, retries
 //! component  the component and its compiled code
-//! store      the adapter that lends a guest transactions; the LMDB engine
+//! store      the adapter that lends a guest transactions; the engines: LMDB, memory, PostgreSQL's protocol
 //! migrate    SQLite databases of FileTracker into a store
 //! json       values of calls as JSON, and back
 //! export     JSON Lines of every record, and back; SQLite databases for FileTracker
 //! track      a directory's files into a store
+//! copy       a store into another one, on any engine
 //! ```
 //!
 //! [`store`] knows no entity and can be added to the linker of any tool based
@@ -172,6 +173,7 @@ mod bindings;
 pub mod call;
 pub mod clock;
 mod component;
+pub mod copy;
 pub mod export;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -24,6 +24,8 @@ mod paging;
 #[cfg(feature = "bench")]
 mod peers;
 mod plugin;
+#[cfg(all(feature = "postgres", unix))]
+mod postgres;
 mod records;
 mod robustness;
 #[allow(dead_code, reason = "not every set of features uses all of it")]

@@ -14,6 +14,7 @@ mod plot;
 mod process;
 mod report;
 mod sqlite;
+mod store;
 mod subject;
 mod tracker;
 mod works;
@@ -25,6 +26,7 @@ use crate::{Clock, Tracker};
 
 pub use measure::Effort;
 pub use report::Line;
+pub use store::{StoreBench, StoreLine};
 pub use subject::{BenchError, Change, Result, Subject};
 pub use works::{ROWS, Row, Samples, Work};
 

@@ -1,10 +1,10 @@
 //! `host bench`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use tracker_host::bench::{Bench, Effort, Line, Source, plot};
-use tracker_host::peak_memory;
+use tracker_host::bench::{Bench, Effort, Line, Source, StoreBench, StoreLine, plot};
+use tracker_host::{Tracker, peak_memory};
 
 use super::{Exit, Output};
 
@@ -13,11 +13,14 @@ Examples:
   host bench --quick                            a minute
   host bench --rows 10000,100000,1000000 --plot bench.svg
   host bench --database tracker.db              with the data of a real database
+  host bench --store 'postgres://me@host/db?namespace=bench'
 
 The peers hold the same data and do the same work: rusqlite with FileTracker's schema, and
 what one would write by hand on LMDB (heed) and on redb. Times are medians. Ratios are
 medians of the ratios within a round, below 1 where the tracker is faster. `no-sync / NORMAL`
-commits without syncing on all sides, `sync / FULL` syncs every commit. Build with --release.";
+commits without syncing on all sides, `sync / FULL` syncs every commit. Build with --release.
+With --store it is that store beside LMDB: time and round trips of a call, clients that work at
+the same time, and rows of an import by rows a transaction. The store must be empty.";
 
 /// Compare the tracker with SQLite and hand-written LMDB and redb
 #[derive(clap::Args)]
@@ -39,6 +42,9 @@ pub struct Args {
     /// Draw time against size into this SVG file
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+    /// Measure this empty store, for instance on a server, beside LMDB
+    #[arg(long, value_name = "STORE", conflicts_with_all = ["database", "plot", "only"])]
+    store: Option<PathBuf>,
     /// Work in this directory, on the disk that matters [default: a temporary directory]
     #[arg(long, value_name = "DIRECTORY")]
     directory: Option<PathBuf>,
@@ -68,6 +74,10 @@ pub fn run(args: Args, output: &mut Output) -> Result<Exit> {
         None => tempfile::Builder::new().prefix("host-bench-").tempdir(),
     };
     let place = place.context("no directory to work in; name one with --directory")?;
+    if let Some(store) = &args.store {
+        let files = args.rows.first().copied().unwrap_or(1_000);
+        return beside_lmdb(store, files, args.quick, place.path(), output);
+    }
     let json = output.is_json();
     if !json {
         output.line(Line::heading())?;
@@ -97,5 +107,28 @@ pub fn run(args: Args, output: &mut Output) -> Result<Exit> {
     if let (false, Some(bytes)) = (json, peak_memory()) {
         output.line(format!("peak memory of this process, all peers: {} MB", bytes / 1_000_000))?;
     }
+    Ok(Exit::Done)
+}
+
+fn beside_lmdb(store: &Path, files: usize, quick: bool, directory: &Path, output: &mut Output) -> Result<Exit> {
+    let json = output.is_json();
+    if !json {
+        output.line(StoreLine::heading())?;
+    }
+    let mut written = Ok(());
+    let bench = StoreBench {
+        store: Tracker::options(store),
+        directory,
+        files: files.max(2 * LEAST),
+        effort: if quick { Effort::QUICK } else { Effort::FULL },
+        line: Box::new(|line| {
+            let printed = if json { output.document(line) } else { output.line(line.text()) };
+            if written.is_ok() {
+                written = printed.and_then(|()| output.flush());
+            }
+        }),
+    };
+    bench.run()?;
+    written?;
     Ok(Exit::Done)
 }

@@ -161,8 +161,12 @@ fn print_explain(explain: &Explain, rows: usize, output: &mut Output) -> Result<
             table.gets, table.hits, table.scans, table.rows_scanned, table.puts, table.deletes
         ))?;
     }
+    let trips = match explain.round_trips {
+        0 => String::new(),
+        trips => format!(", round trips {trips}"),
+    };
     output.line(format!(
-        "  rows scanned {}, rows returned {rows}, crossings {}, transactions {}, bytes in {}, bytes out {}",
+        "  rows scanned {}, rows returned {rows}, crossings {}, transactions {}, bytes in {}, bytes out {}{trips}",
         explain.rows_scanned(),
         explain.crossings,
         explain.transactions,

@@ -6,6 +6,7 @@ mod bench;
 mod call;
 mod compare;
 mod complete;
+mod copy;
 mod exit;
 mod export;
 mod migrate;
@@ -31,6 +32,7 @@ Examples:
   host call store 'get-recent-files(3)' --json        any function of the component
   host verify store                                   check every record and index
   host backup store backups/monday                    while it is in use
+  host copy store 'postgres://me@host/db'             a store is a directory or such a URL
 
 Exit codes: 0 done; 1 failed, or compare found differences; 2 wrong usage; 3 done, but with
 something to look at (rows rejected by migrate or left behind by export, files skipped by
@@ -54,6 +56,7 @@ enum Command {
     Migrate(migrate::Args),
     Track(track::Args),
     Compare(compare::Args),
+    Copy(copy::Args),
     Call(call::Args),
     Stats(stats::Args),
     #[cfg(feature = "bench")]
@@ -96,6 +99,7 @@ fn run(command: Command, output: &mut Output) -> Result<Exit> {
         Command::Migrate(args) => migrate::run(args, output),
         Command::Track(args) => track::run(args, output),
         Command::Compare(args) => compare::run(args, output),
+        Command::Copy(args) => copy::run(args, output),
         Command::Call(args) => call::run(args, output),
         Command::Stats(args) => stats::run(args, output),
         #[cfg(feature = "bench")]

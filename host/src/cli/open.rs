@@ -1,6 +1,6 @@
 //! Opening the store that a command names.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -103,6 +103,11 @@ impl OpenArgs {
     pub fn open(&self, store: &PathBuf) -> Result<Tracker> {
         Ok(self.options(store).create(false).open()?)
     }
+}
+
+/// True if a store is on a server.
+pub fn is_url(store: &Path) -> bool {
+    store.to_str().is_some_and(|text| text.starts_with("postgres://") || text.starts_with("postgresql://"))
 }
 
 /// A size: a number with an optional KiB, MiB, GiB or TiB.

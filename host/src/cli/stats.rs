@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use serde_json::json;
+use tracker_host::Tracker;
 
+use super::open::is_url;
 use super::{Exit, OpenArgs, Output};
 
 const AFTER_HELP: &str = "\
@@ -13,7 +15,8 @@ Examples:
   host stats store --json | jq '.environment.\"active-readers\"'
 The store is opened for reading only. A reader that lags keeps free pages from being used
 again, and the file grows; a stale one, of a process that was killed, is cleared when the
-store is next opened for writing.";
+store is next opened for writing. Of a store on a server the entries and bytes of each table
+are counted, which reads all of it.";
 
 /// Show the size of a store, its tables, its readers and whether it is complete
 #[derive(clap::Args)]
@@ -27,12 +30,15 @@ pub struct Args {
 
 pub fn run(args: Args, output: &mut Output) -> Result<Exit> {
     let mut options = args.open.options(&args.store).create(false);
-    if args.store.join("lock.mdb").exists() {
+    if is_url(&args.store) || args.store.join("lock.mdb").exists() {
         // Also so that stale readers are seen: opened for writing, they are cleared.
         options = options.read_only(true);
     }
     let mut tracker = options.open()?;
     let unfinished = tracker.get_import_state()?;
+    if is_url(&args.store) {
+        return on_server(&tracker, unfinished.as_deref(), output);
+    }
     let stats = tracker.environment_stats()?;
     if output.is_json() {
         output.document(&json!({ "environment": stats, "unfinished-import": unfinished }))?;
@@ -70,6 +76,25 @@ pub fn run(args: Args, output: &mut Output) -> Result<Exit> {
     }
     if let Some(unfinished) = unfinished {
         output.line(format!("INCOMPLETE: a migration has not finished: {unfinished}"))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// What is known of a store on a server.
+fn on_server(tracker: &Tracker, unfinished: Option<&str>, output: &mut Output) -> Result<Exit> {
+    let tables = tracker.table_sizes()?;
+    if output.is_json() {
+        output.document(&json!({ "tables": tables, "unfinished-import": unfinished }))?;
+        return Ok(Exit::Done);
+    }
+    output.line(format!("{:26} {:>10} {:>14}", "table", "entries", "bytes"))?;
+    for table in tables.iter().filter(|table| table.entries > 0) {
+        output.line(format!("{:26} {:>10} {:>14}", table.name, table.entries, table.bytes))?;
+    }
+    let empty = tables.iter().filter(|table| table.entries == 0).count();
+    output.line(format!("{} tables, of which {empty} are empty", tables.len()))?;
+    if let Some(unfinished) = unfinished {
+        output.line(format!("INCOMPLETE: a migration or a copy has not finished: {unfinished}"))?;
     }
     Ok(Exit::Done)
 }

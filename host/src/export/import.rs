@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 
 use super::jsonl;
+use crate::tracker::pause;
 use crate::types::Row;
 use crate::{Batch, Error, Tracker};
 
@@ -14,6 +15,8 @@ const ROWS_PER_CALL: usize = 2_000;
 const BYTES_PER_CALL: usize = 8 << 20;
 /// Calls a transaction.
 const CALLS_PER_BATCH: u64 = 5;
+/// How often a batch is repeated.
+const ATTEMPTS: u32 = 10;
 /// The longest line. A value has at most 64 MiB, and JSON writes a control
 /// character with six bytes.
 const LONGEST_LINE: u64 = 512 << 20;
@@ -155,16 +158,31 @@ impl<'a> Import<'a> {
         if (self.interrupted)() {
             return Err(ImportError::Interrupted { committed: self.committed });
         }
-        let committed = self.committed;
-        let stopped = |source| ImportError::Store { committed, source };
-        let mut batch = self.tracker.batch().map_err(stopped)?;
-        for (rows, lines) in &calls {
-            import(&mut batch, rows, lines, committed)?;
+        let mut attempt = 1;
+        loop {
+            match self.commit(&calls) {
+                // On a server another writer can be in the way.
+                Err(ImportError::Store { source: Error::Conflict(_), .. }) if attempt < ATTEMPTS => {
+                    std::thread::sleep(pause(attempt));
+                }
+                committed => break committed?,
+            }
+            attempt += 1;
         }
-        batch.commit().map_err(stopped)?;
         self.committed = self.line;
         calls.iter().flat_map(|(rows, _)| rows).for_each(|row| self.rows.count(super::kind_of(row)));
         Ok(flow)
+    }
+
+    /// Imports a batch's rows in one transaction.
+    fn commit(&mut self, calls: &[Waiting]) -> Result<(), ImportError> {
+        let committed = self.committed;
+        let stopped = |source| ImportError::Store { committed, source };
+        let mut batch = self.tracker.batch().map_err(stopped)?;
+        for (rows, lines) in calls {
+            import(&mut batch, rows, lines, committed)?;
+        }
+        batch.commit().map_err(stopped)
     }
 
     /// The rows of the next call; breaks at the end.

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use error::MigrateError;
 
 use crate::store::lmdb::Exclusive;
-use crate::tracker::each_answered;
+use crate::tracker::{each_answered, server_url};
 use crate::types::{CounterRow, ROW_KINDS, Row, RowKind};
 use crate::{Options, Tracker};
 use chunks::{Chunks, chunks};
@@ -156,7 +156,9 @@ impl<'a> Migration<'a> {
     /// `target_path` is its path.
     pub fn new(source: impl AsRef<Path>, target_path: impl AsRef<Path>, target: Options) -> Self {
         let (source, target_path) = (source.as_ref().to_owned(), target_path.as_ref().to_owned());
-        let mut rejects = target_path.clone().into_os_string();
+        // What is on a server has no place beside it.
+        let beside = if server_url(&target_path).is_some() { &source } else { &target_path };
+        let mut rejects = beside.clone().into_os_string();
         rejects.push(".rejects.jsonl");
         let mut backup = source.clone().into_os_string();
         backup.push(".bak");
@@ -235,7 +237,7 @@ impl<'a> Migration<'a> {
         if let Some(path) = self.backup.as_ref().filter(|path| path.exists() && self.existing != Existing::Resume) {
             return Err(MigrateError::BackupExists(path.clone()));
         }
-        let fresh = !self.target_path.exists();
+        let fresh = server_url(&self.target_path).is_none() && !self.target_path.exists();
         let lock = self.lock_target()?;
         let (mut tracker, state) = match self.open_target(&fingerprint) {
             Ok(opened) => opened,
@@ -280,8 +282,9 @@ impl<'a> Migration<'a> {
     fn lock_target(&self) -> Result<Option<File>> {
         let target = &self.target_path;
         let io = |source| crate::Error::Io { path: target.clone(), source };
-        if target.exists() && !target.is_dir() || !cfg!(unix) {
-            // Opening it tells what it is. Elsewhere a directory cannot be locked.
+        if server_url(target).is_some() || target.exists() && !target.is_dir() || !cfg!(unix) {
+            // A server keeps writers apart. Opening another thing tells what it is.
+            // Elsewhere a directory cannot be locked.
             return Ok(None);
         }
         std::fs::create_dir_all(target).map_err(io)?;
@@ -295,12 +298,14 @@ impl<'a> Migration<'a> {
 
     /// Opens the target and finds out where to begin.
     fn open_target(&mut self, fingerprint: &str) -> Result<(Tracker, Option<State>)> {
-        let target = self.target_path.clone();
-        let fresh = !target.join("data.mdb").exists();
+        let on_server = server_url(&self.target_path).is_some();
+        let fresh = !on_server && !self.target_path.join("data.mdb").exists();
         if fresh && self.existing == Existing::Resume {
-            return Err(MigrateError::NothingToResume(target));
+            return Err(MigrateError::NothingToResume(self.target_path.clone()));
         }
         let mut tracker = self.target.clone().open()?;
+        // Of a URL without its password.
+        let target = if on_server { tracker.path().to_owned() } else { self.target_path.clone() };
         let noted = tracker.get_import_state()?;
         match (noted, self.existing) {
             (None, Existing::Resume) => Err(MigrateError::NothingToResume(target)),
@@ -311,11 +316,15 @@ impl<'a> Migration<'a> {
             (_, Existing::Replace) => {
                 if !is_empty(&mut tracker)? || tracker.get_import_state()?.is_some() {
                     drop(tracker);
-                    // Whoever has it open would go on in the file that is removed.
-                    let exclusive = Exclusive::acquire(&target).map_err(crate::Error::from)?;
-                    let path = target.join("data.mdb");
-                    std::fs::remove_file(&path).map_err(|source| crate::Error::Io { path, source })?;
-                    drop(exclusive);
+                    if on_server {
+                        self.target.clone().remove_from_server()?;
+                    } else {
+                        // Whoever has it open would go on in the file that is removed.
+                        let exclusive = Exclusive::acquire(&target).map_err(crate::Error::from)?;
+                        let path = target.join("data.mdb");
+                        std::fs::remove_file(&path).map_err(|source| crate::Error::Io { path, source })?;
+                        drop(exclusive);
+                    }
                     tracker = self.target.clone().open()?;
                 }
                 Ok((tracker, None))

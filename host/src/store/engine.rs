@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::packed::Op;
 
@@ -67,6 +68,12 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Whether a commit took effect cannot be found out.
+    #[error(
+        "the connection was lost during a commit, and the server could not be asked within {0:?} whether it took effect: \
+         look before you do it again"
+    )]
+    InDoubt(Duration),
     /// Something to tell that has no source.
     #[error("{0}")]
     Other(String),
@@ -93,6 +100,43 @@ pub struct Range<'a> {
     pub descending: bool,
 }
 
+/// How much of a scan will probably be visited.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Entries.
+    pub entries: u32,
+    /// Bytes of keys and values.
+    pub bytes: usize,
+}
+
+/// How a thread has waited for servers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// Answers that it has waited for.
+    pub round_trips: u64,
+    /// The time until they came.
+    pub time: Duration,
+}
+
+/// What a table holds.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct TableSize {
+    /// Its name.
+    pub name: String,
+    /// Its entries.
+    pub entries: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+}
+
+impl TableSize {
+    /// A table's.
+    pub fn new(name: String, entries: u64, bytes: u64) -> Self {
+        TableSize { name, entries, bytes }
+    }
+}
+
 /// An engine.
 pub trait Engine: Send + Sync {
     /// Opens tables, creating missing ones in one write transaction; takes no
@@ -117,6 +161,15 @@ pub trait Engine: Send + Sync {
     }
     /// The longest key it takes, in bytes.
     fn max_key_size(&self) -> u32;
+    /// What all tables hold, in name order. It may read everything.
+    fn table_sizes(&self) -> Result<Vec<TableSize>, StoreError> {
+        Err(StoreError::Unsupported("figures of its tables"))
+    }
+    /// How this thread has waited for servers of this kind of engine since it
+    /// began, whatever the store.
+    fn waits(&self) -> Waits {
+        Waits::default()
+    }
 }
 
 /// A transaction of an engine. Dropping it aborts it.
@@ -140,6 +193,16 @@ pub trait Transaction: Send {
     }
     /// Visits entries in order until the visitor breaks.
     fn scan(&self, table: Handle, range: Range<'_>, visit: &mut Visitor<'_>) -> Result<(), StoreError>;
+    /// The same. An engine that is far away fetches about as much at a time as is wanted.
+    fn scan_some(
+        &self,
+        table: Handle,
+        range: Range<'_>,
+        _wanted: Wanted,
+        visit: &mut Visitor<'_>,
+    ) -> Result<(), StoreError> {
+        self.scan(table, range, visit)
+    }
     /// The number of entries.
     fn count(&self, table: Handle) -> Result<u64, StoreError>;
     /// Applies operations in order. `packed` is where they come from, and parses.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use wasmtime::component::{Linker, Resource, ResourceType, WasmList};
 use wasmtime::{AsContextMut, Result, StoreContextMut, Trap, bail};
 
-use super::engine::{Handle, Range, StoreError};
+use super::engine::{Handle, Range, StoreError, Wanted};
 use super::{OpenTransaction, StoreCtx, StoreHostView, StoreView, Tables, packed};
 use crate::bindings::galaxybrain::tracker::store::{Access, Direction, Error, Page};
 use crate::lend::lend;
@@ -326,7 +326,9 @@ fn scan<T: StoreHostView>(
     let mut entries = 0;
     let mut done = true;
     if let Some(handle) = handle {
-        let scanned = transaction.inner.scan(handle, range, &mut |key, value| {
+        // One more tells whether the range ends.
+        let wanted = Wanted { entries: max_entries.saturating_add(1), bytes: max_bytes };
+        let scanned = transaction.inner.scan_some(handle, range, wanted, &mut |key, value| {
             if entries == max_entries || (entries > 0 && output.len() + key.len() + value.len() > max_bytes) {
                 done = false;
                 return ControlFlow::Break(());

@@ -37,6 +37,8 @@ mod host;
 mod limits;
 pub mod lmdb;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod trace;
 
 use std::sync::Arc;
@@ -44,8 +46,12 @@ use std::time::Duration;
 
 use wasmtime::component::ResourceTable;
 
-pub use engine::{Engine, Handle, Range, StoreError, Transaction, ValueVisitor, Visitor, each_op};
+pub use engine::{
+    Engine, Handle, Range, StoreError, TableSize, Transaction, ValueVisitor, Visitor, Waits, Wanted, each_op,
+};
 pub use host::add_to_linker;
+#[cfg(feature = "postgres")]
+pub(crate) use host::chain;
 pub use limits::Limits;
 pub use trace::{Explain, TableUse};
 pub use tracker_memory::packed;
@@ -61,8 +67,12 @@ pub struct StoreCtx {
     /// Bytes that go out, until they are lowered into the guest.
     output: Vec<u8>,
     explain: Option<Box<Explain>>,
+    /// The engine's round trips when `explain` was last taken.
+    round_trips: u64,
     waited: Duration,
     interrupt: Option<Box<Interrupt>>,
+    /// The engine's waits when `waited` was last taken.
+    waited_for_server: Duration,
 }
 
 /// Whether a guest that has waited so long for other writers has had its time.
@@ -95,8 +105,10 @@ impl StoreCtx {
             input: Vec::new(),
             output: Vec::new(),
             explain: None,
+            round_trips: 0,
             waited: Duration::ZERO,
             interrupt: None,
+            waited_for_server: Duration::ZERO,
         }
     }
 
@@ -111,17 +123,23 @@ impl StoreCtx {
     /// Starts or stops counting what calls do.
     pub fn set_explain(&mut self, on: bool) {
         self.explain = on.then(Box::default);
+        self.round_trips = self.engine.waits().round_trips;
     }
 
     /// What was counted since the last time it was taken.
     pub fn take_explain(&mut self) -> Option<Explain> {
-        self.explain.as_deref_mut().map(std::mem::take)
+        let mut explain = self.explain.as_deref_mut().map(std::mem::take)?;
+        let now = self.engine.waits().round_trips;
+        explain.round_trips = now.saturating_sub(std::mem::replace(&mut self.round_trips, now));
+        Some(explain)
     }
 
-    /// How long the guest has waited for other writers since this was last
-    /// asked. An embedder with deadlines gives a call that much longer.
+    /// How long the guest has waited for other writers, or for a server, since
+    /// this was last asked. An embedder with deadlines gives a call that much longer.
     pub fn take_waited(&mut self) -> Duration {
-        std::mem::take(&mut self.waited)
+        let now = self.engine.waits().time;
+        let server = now.saturating_sub(std::mem::replace(&mut self.waited_for_server, now));
+        std::mem::take(&mut self.waited) + server
     }
 
     /// Transactions that are open.

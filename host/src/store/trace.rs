@@ -38,6 +38,14 @@ pub struct Explain {
     pub bytes_in: u64,
     /// Bytes of values and pages that came out.
     pub bytes_out: u64,
+    /// Answers of a server that were waited for.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub round_trips: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Explain {

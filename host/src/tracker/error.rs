@@ -32,8 +32,8 @@ pub enum Error {
     /// The store is open for reading only.
     #[error("the store is open for reading only")]
     ReadOnly,
-    /// Other writers were faster each time.
-    #[error("other writers were faster {0} times; try again")]
+    /// Other writers were faster each time, or the connection to the server was lost.
+    #[error("other writers were faster, or the connection was lost, {0} times; nothing was kept, try again")]
     Conflict(u32),
     /// The environment belongs to another program.
     #[error("the environment holds tables of another program and was left alone")]
@@ -59,6 +59,13 @@ pub enum Error {
     /// The store cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The store on a server cannot be opened.
+    #[cfg(feature = "postgres")]
+    #[error(transparent)]
+    Server(#[from] crate::store::postgres::OpenError),
+    /// A store on a server has no such thing.
+    #[error("{0} is for stores in a directory; what is on a server is copied with `host export` or `host copy`")]
+    NotOnServer(&'static str),
     /// The component cannot be loaded.
     #[error(transparent)]
     Component(#[from] ComponentError),
@@ -127,11 +134,14 @@ impl Error {
             Error::Nonsense(_) => "nonsense",
             Error::NoSuchFunction(_) => "no-such-function",
             Error::Open(_) | Error::Component(_) | Error::Engine(_) => "open",
+            #[cfg(feature = "postgres")]
+            Error::Server(_) => "open",
             Error::Place(_)
             | Error::StoreExists(_)
             | Error::Unsound { .. }
             | Error::Incomplete { .. }
             | Error::CopyDiffers(_)
+            | Error::NotOnServer(_)
             | Error::Io { .. } => "other",
         }
     }

@@ -22,6 +22,7 @@ pub use error::Error;
 pub(crate) use error::each_answered;
 pub use operations::{Backup, Compaction, Restored};
 pub use options::Options;
+pub(crate) use options::server_url;
 pub use pages::Pages;
 
 use crate::bindings::exports::galaxybrain::tracker::tracker as wit;
@@ -38,8 +39,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// What a store in memory is called.
 const IN_MEMORY: &str = ":memory:";
 
-/// How often a call is run again when other writers were faster.
-const RETRIES: u32 = 16;
+/// How often a call is run again when other writers were faster. With the pauses
+/// between that is a few seconds: sixteen writers of the same records on a
+/// server get through.
+const RETRIES: u32 = 40;
 
 /// A session with the tracker component on a store.
 ///
@@ -66,6 +69,14 @@ enum BatchState {
     Aborted,
 }
 
+/// How long to wait before an attempt is repeated: at random up to a time that
+/// grows from 2 to 256 ms, so that writers that met once do not meet again.
+pub(crate) fn pause(attempt: u32) -> Duration {
+    use std::hash::{BuildHasher, RandomState};
+    let most = 1000 << attempt.min(8);
+    Duration::from_micros(500 + RandomState::new().hash_one(attempt) % most)
+}
+
 /// How long a call may take.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Deadline {
@@ -83,7 +94,7 @@ impl Tracker {
         Options::new(path).open()
     }
 
-    /// Options for opening a store.
+    /// Options for opening a store: a directory, or the `postgres://` URL of one on a server.
     pub fn options(path: impl AsRef<Path>) -> Options {
         Options::new(path)
     }
@@ -285,7 +296,7 @@ impl Tracker {
                     if attempt > RETRIES {
                         return Err(Error::Conflict(attempt));
                     }
-                    std::thread::sleep(Duration::from_millis(1 << attempt.min(6)));
+                    std::thread::sleep(pause(attempt));
                 }
                 Ok(Err(error)) => {
                     self.note_lost_batch();

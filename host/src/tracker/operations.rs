@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{Error, Options, Result, Tracker};
 use crate::place::{self, Partial};
+use crate::store::TableSize;
 use crate::store::lmdb::{self, Environment, Exclusive, OpenError, TableStats};
 
 /// A backup that was made.
@@ -67,11 +68,15 @@ impl Tracker {
     /// # Errors
     ///
     /// [`crate::PlaceError::Exists`] if there is anything under the name,
-    /// [`crate::store::StoreError::Unsupported`] over another engine than LMDB. After an error
+    /// [`Error::NotOnServer`] over another engine than LMDB. After an error
     /// nothing is left behind.
     pub fn backup(&self, to: impl AsRef<Path>) -> Result<Backup> {
+        let environment = match &self.shared.environment {
+            Some(environment) => environment,
+            None => return Err(Error::NotOnServer("a backup")),
+        };
         let partial = Partial::directory(to.as_ref())?;
-        let bytes = copy(self.shared.environment("backups of its own")?, &partial)?;
+        let bytes = copy(environment, &partial)?;
         partial.place()?;
         Ok(Backup { path: to.as_ref().to_owned(), bytes })
     }
@@ -94,6 +99,16 @@ impl Tracker {
         Ok(tracker)
     }
 
+    /// What the tables of the store hold, as the engine knows it. It may read everything.
+    ///
+    /// # Errors
+    ///
+    /// If the engine fails, or cannot tell: of an LMDB environment
+    /// [`Tracker::environment_stats`] has the figures.
+    pub fn table_sizes(&self) -> Result<Vec<TableSize>> {
+        Ok(self.shared.engine.table_sizes()?)
+    }
+
     /// Refuses a store that holds half of a migration.
     pub(crate) fn require_complete(&mut self) -> Result<()> {
         match self.get_import_state()? {
@@ -114,6 +129,7 @@ impl Options {
     /// [`OpenError::InUse`] if anybody has it open, [`Error::Unsound`] if the
     /// backup does not verify. After an error the store is as it was.
     pub fn restore(self, backup: impl AsRef<Path>, replace: bool) -> Result<Restored> {
+        self.require_directory("restoring a backup")?;
         let (backup, store) = (backup.as_ref(), self.path.clone());
         let source = lmdb::Options { read_only: true, create: false, check_pages: true, ..lmdb::Options::default() };
         let source = Environment::open(backup, source)?;
@@ -166,6 +182,7 @@ impl Options {
     ///
     /// [`OpenError::InUse`] if anybody has it open. After an error the store is as it was.
     pub fn compact(self) -> Result<Compaction> {
+        self.require_directory("compacting")?;
         let store = self.path;
         if look_at(&store)? != There::Store {
             return Err(OpenError::Missing(store).into());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::session::{Backing, Linked, Origin, Shared};
-use super::{Result, Tracker};
+use super::{Error, Result, Tracker};
 use crate::clock::Clock;
 use crate::component::{CodeCache, ComponentSource};
 use crate::store::lmdb::{self, Durability, Environment};
@@ -125,6 +125,14 @@ impl Options {
         self
     }
 
+    /// Refuses what only a store in a directory has.
+    pub(super) fn require_directory(&self, what: &'static str) -> Result<()> {
+        match server_url(&self.path) {
+            None => Ok(()),
+            Some(_) => Err(Error::NotOnServer(what)),
+        }
+    }
+
     /// Opens the tracker.
     ///
     /// # Errors
@@ -136,11 +144,50 @@ impl Options {
         let linked = Linked::load(&self.component, &origin, &self.limits)?;
         let backing = match self.engine {
             Some(engine) => Backing { path: self.path, environment: None, engine },
-            None => Environment::open(&self.path, self.environment)?.into(),
+            None => match server_url(&self.path) {
+                Some(url) => on_server(url, &self.environment)?,
+                None => Environment::open(&self.path, self.environment)?.into(),
+            },
         };
         let mut tracker = Tracker::new(Arc::new(Shared::new(linked, origin, backing, self.limits)));
         // The first call opens the tables and checks the format.
         tracker.get_import_state()?;
         Ok(tracker)
     }
+}
+
+#[cfg(feature = "postgres")]
+impl Options {
+    /// Removes the store on a server that these options would open.
+    pub(crate) fn remove_from_server(self) -> Result<()> {
+        use crate::store::postgres::{Options, Postgres};
+        let Some(url) = server_url(&self.path) else { return Ok(()) };
+        Ok(Postgres::open(url, Options { create: true, read_only: false })?.remove()?)
+    }
+}
+
+#[cfg(not(feature = "postgres"))]
+impl Options {
+    pub(crate) fn remove_from_server(self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The URL that a store has in place of a path, if it is on a server.
+pub(crate) fn server_url(path: &Path) -> Option<&str> {
+    path.to_str().filter(|path| path.starts_with("postgres://") || path.starts_with("postgresql://"))
+}
+
+#[cfg(feature = "postgres")]
+fn on_server(url: &str, options: &lmdb::Options) -> Result<Backing> {
+    use crate::store::postgres::{Options, Postgres};
+    let options = Options { read_only: options.read_only, create: options.create };
+    let postgres = Postgres::open(url, options)?;
+    let path = PathBuf::from(postgres.name());
+    Ok(Backing { path, environment: None, engine: Arc::new(postgres) })
+}
+
+#[cfg(not(feature = "postgres"))]
+fn on_server(_url: &str, _options: &lmdb::Options) -> Result<Backing> {
+    Err(Error::NotOnServer("this build: it was made without the feature `postgres`, and it"))
 }

@@ -38,8 +38,25 @@ const MEMORY: Engine = Engine { name: "memory", open: memory, explains: true };
 /// The component of stock runtimes, with the store inside.
 const COMPOSED: Engine = Engine { name: "tracker-memory.wasm", open: composed, explains: false };
 
+/// A server that speaks PostgreSQL's protocol: `tests/postgres.sh` starts one.
+#[cfg(all(feature = "postgres", unix))]
+const POSTGRES: Engine = Engine { name: "postgres", open: postgres, explains: true };
+
 /// All engines.
-pub const ENGINES: [Engine; 3] = [LMDB, MEMORY, COMPOSED];
+pub const ENGINES: &[Engine] = &[
+    LMDB,
+    MEMORY,
+    COMPOSED,
+    #[cfg(all(feature = "postgres", unix))]
+    POSTGRES,
+];
+
+#[cfg(all(feature = "postgres", unix))]
+fn postgres(clock: Clock) -> Option<Opened> {
+    let namespace = super::postgres::Namespace::new()?;
+    let tracker = Tracker::options(&namespace.url).clock(clock).open().unwrap();
+    Some(Opened::new(tracker, namespace))
+}
 
 fn lmdb(clock: Clock) -> Option<Opened> {
     let dir = tempfile::tempdir().unwrap();

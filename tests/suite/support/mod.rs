@@ -3,6 +3,10 @@
 pub mod calls;
 pub mod data;
 pub mod engines;
+#[cfg(all(feature = "postgres", unix))]
+pub mod postgres;
+#[cfg(all(feature = "postgres", unix))]
+pub mod proxy;
 
 pub use data::{Fixture, large, small};
 pub use engines::{ENGINES, in_memory};
