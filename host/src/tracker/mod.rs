@@ -58,6 +58,8 @@ pub struct Tracker {
     shared: Arc<Shared>,
     session: Option<Session>,
     batch: BatchState,
+    /// The open batch has a transaction of the host's.
+    batch_is_seen: bool,
     explain: bool,
 }
 
@@ -126,7 +128,7 @@ impl Tracker {
     }
 
     fn new(shared: Arc<Shared>) -> Self {
-        Tracker { shared, session: None, batch: BatchState::None, explain: false }
+        Tracker { shared, session: None, batch: BatchState::None, batch_is_seen: false, explain: false }
     }
 
     /// Another session on the same environment.
@@ -205,9 +207,12 @@ impl Tracker {
         let begun = self.call("begin_batch", Deadline::Call, |session| {
             session.bindings.galaxybrain_tracker_tracker().call_begin_batch(&mut session.store)
         });
-        if begun.is_err() && before == BatchState::None {
-            self.batch = BatchState::None;
-            self.end_strays();
+        if before == BatchState::None {
+            self.batch_is_seen = self.has_transaction();
+            if begun.is_err() {
+                self.batch = BatchState::None;
+                self.end_strays();
+            }
         }
         begun
     }
@@ -333,12 +338,16 @@ impl Tracker {
         0
     }
 
-    /// If an error has ended the batch's transaction, the batch is refused from now on.
+    /// If an error has ended the batch's transaction, the batch is refused from
+    /// now on. A component with a store inside has none that could be seen here.
     fn note_lost_batch(&mut self) {
-        let open = self.session.as_ref().is_some_and(|session| session.store.data().store.open_transactions() > 0);
-        if self.batch == BatchState::Open && !open {
+        if self.batch == BatchState::Open && self.batch_is_seen && !self.has_transaction() {
             self.batch = BatchState::Aborted;
         }
+    }
+
+    fn has_transaction(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.store.data().store.open_transactions() > 0)
     }
 
     /// Drops the instance, and with it its transactions.

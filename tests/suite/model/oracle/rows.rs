@@ -133,6 +133,15 @@ impl Model {
     }
 }
 
+/// Refuses a row that no store takes.
+fn check(row: &Row) -> Answer<()> {
+    match row {
+        Row::Pattern(_) => Model::default().import(row.clone()),
+        Row::Counter(row) => counter(&row.name).map(drop).ok_or(INVALID),
+        _ => Ok(()),
+    }
+}
+
 /// The kinds of rows, as the encoding names them.
 pub const KINDS: [&str; 14] = [
     "file",
@@ -158,7 +167,11 @@ fn kind(row: &Row) -> &'static str {
 
 pub fn functions() -> Vec<Function> {
     vec![
-        write("import-rows", |m, (rows,): (Vec<Row>,)| rows.into_iter().try_for_each(|row| m.import(row))),
+        write("import-rows", |m, (rows,): (Vec<Row>,)| {
+            // What can be seen from the rows alone comes first.
+            rows.iter().try_for_each(check)?;
+            rows.into_iter().try_for_each(|row| m.import(row))
+        }),
         pages("export-rows", |m, (kind,): (String,)| {
             m.rows(&kind).into_iter().map(|(place, row)| (place, row.write())).collect()
         }),
