@@ -33,8 +33,9 @@ fn a_commit_whose_answer_is_lost_takes_effect_once() {
     let cuts = u32::try_from(rounds * (CUTS.len() - 1)).unwrap();
     assert_eq!(proxy.cuts(), cuts);
     let commits = u32::try_from(rounds * CUTS.len()).unwrap();
-    // Of the four that are cut two never arrive, or too late, and are run again.
-    assert_eq!(attempts, commits + 2 * u32::try_from(rounds).unwrap());
+    // Of the four that are cut one never arrives, and is run again; one may
+    // come too late; and what comes late may be in the way of another attempt.
+    assert!(attempts >= commits + u32::try_from(rounds).unwrap(), "{attempts}");
     figure("commits that were cut", cuts);
 }
 
@@ -57,7 +58,12 @@ fn a_call_whose_commit_is_lost_is_made_once() {
         let committed = batch.commit().is_ok();
         let found = tracker.get_metadata(&format!("{cut:?}")).unwrap().is_some();
         assert_eq!(committed, found, "{cut:?}");
-        assert_eq!(committed, matches!(cut, Cut::Never | Cut::After | Cut::LateCommit), "{cut:?}");
+        match cut {
+            Cut::Never | Cut::After | Cut::LateCommit => assert!(committed, "{cut:?}"),
+            Cut::Before => assert!(!committed),
+            // Whichever is first: it, or the mark that it is not to be.
+            Cut::LateWhole => {}
+        }
     }
     assert_eq!(tracker.verify().unwrap().errors, 0);
     assert_eq!(tracker.symbol_count().unwrap(), 10);
