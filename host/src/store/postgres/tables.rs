@@ -16,9 +16,11 @@ use crate::store::engine::{Handle, StoreError};
 const ATTEMPTS: u32 = 20;
 
 /// What creating something says that somebody else is creating.
-const RACED: [SqlState; 4] = [
+const RACED: [SqlState; 5] = [
     SqlState::DUPLICATE_SCHEMA,
     SqlState::DUPLICATE_TABLE,
+    // The type that a table's rows have.
+    SqlState::DUPLICATE_OBJECT,
     SqlState::UNIQUE_VIOLATION,
     // "tuple concurrently updated".
     SqlState::INTERNAL_ERROR,
