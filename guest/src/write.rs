@@ -21,6 +21,9 @@ use crate::view::{Many, Stored, View};
 /// A call that rebuilds or imports a lot sends its changes on when they reach this many bytes.
 const FLUSH_BYTES: usize = 4 << 20;
 
+/// How many entries a scan for key hashes passes over before it looks for the next one.
+const PASSED: u32 = 64;
+
 /// A record is added to or removed from what a key stands for.
 struct Change<K> {
     table: Table,
@@ -351,28 +354,76 @@ impl<'t> Writer<'t> {
         }
         let Some(first) = self.get_physical(owners, &key_hash.to_be_bytes())? else { return Ok(Vec::new()) };
         let mut all = vec![first];
-        all.extend(self.more(owners, key_hash, usize::MAX)?);
+        all.extend(self.more(owners, key_hash)?);
         Ok(all)
     }
 
-    /// The owners that are not the first, in order, at most so many.
-    fn more(&mut self, owners: Table, key_hash: u64, limit: usize) -> Result<Vec<Vec<u8>>> {
+    /// The owners that are not the first, in order.
+    fn more(&mut self, owners: Table, key_hash: u64) -> Result<Vec<Vec<u8>>> {
+        Ok(self.more_of_many(owners, &[(key_hash, usize::MAX)])?.pop().unwrap_or_default())
+    }
+
+    /// The same of many key hashes, which are in ascending order, of each at
+    /// most so many. Few hashes have any, so that a page of the scan answers
+    /// for many of them.
+    fn more_of_many(&mut self, owners: Table, wanted: &[(u64, usize)]) -> Result<Vec<Vec<Vec<u8>>>> {
+        let mut more = vec![Vec::new(); wanted.len()];
         let table = index::more_owners(owners);
-        let prefix = key_hash.to_be_bytes();
-        let mut scan = Scan::prefix(self.view_for(table)?, table, &prefix);
-        let mut more = Vec::new();
-        while more.len() < limit
-            && let Some(entry) = scan.next()?
-        {
-            more.push(entry.key[prefix.len()..].to_vec());
+        let mut at = 0;
+        'seek: while let ([(start, _), ..], Some((last, _))) = (&wanted[at..], wanted.last()) {
+            let end = key::prefix_end(&last.to_be_bytes());
+            let mut scan = Scan::range(self.view_for(table)?, table, start.to_be_bytes().into(), end).wanted(PASSED);
+            let mut passed = 0;
+            while let Some(entry) = scan.next()? {
+                let Some((key_hash, owner)) = entry.key.split_first_chunk::<8>() else {
+                    return Err(record::corrupt(table, entry.physical));
+                };
+                let key_hash = u64::from_be_bytes(*key_hash);
+                while wanted.get(at).is_some_and(|(next, limit)| *next < key_hash || more[at].len() >= *limit) {
+                    at += 1;
+                }
+                let Some((next, _)) = wanted.get(at) else { break 'seek };
+                if *next == key_hash {
+                    more[at].push(owner.to_vec());
+                } else {
+                    passed += 1;
+                    if passed == PASSED {
+                        continue 'seek;
+                    }
+                }
+            }
+            break;
         }
         Ok(more)
+    }
+
+    /// For each change that takes the first owner away the one that is next,
+    /// in the order of the changes.
+    fn successors(&mut self, owners: &[(Table, u64, Net)]) -> Result<Vec<Option<Vec<u8>>>> {
+        let mut successors = Vec::with_capacity(owners.len());
+        for of_table in owners.chunk_by(|(a, ..), (b, ..)| a == b) {
+            let mut wanted = Vec::new();
+            for (table, key_hash, Net { removed, .. }) in of_table {
+                let lost = !removed.is_empty()
+                    && self.get_physical(*table, &key_hash.to_be_bytes())?.is_some_and(|first| removed.contains(&first));
+                wanted.push((*key_hash, if lost { removed.len() + 1 } else { 0 }));
+            }
+            let lost: Vec<(u64, usize)> = wanted.iter().copied().filter(|(_, limit)| *limit > 0).collect();
+            let Some((table, ..)) = of_table.first() else { continue };
+            let mut more = self.more_of_many(*table, &lost)?.into_iter();
+            for ((_, limit), (.., Net { removed, .. })) in wanted.iter().zip(of_table) {
+                let more = if *limit > 0 { more.next() } else { None };
+                successors.push(more.into_iter().flatten().find(|owner| !removed.contains(owner)));
+            }
+        }
+        Ok(successors)
     }
 
     fn settle_owners(&mut self) -> Result<()> {
         let owners = net(std::mem::take(&mut self.owners));
         self.read_ahead_sorted(&owners, |key_hash| key_hash.to_be_bytes().to_vec())?;
-        for (table, key_hash, Net { added, removed }) in owners {
+        let successors = self.successors(&owners)?;
+        for ((table, key_hash, Net { added, removed }), successor) in owners.into_iter().zip(successors) {
             let key = key_hash.to_be_bytes();
             let stored = self.get_physical(table, &key)?;
             if let (None, [], [owner]) = (&stored, &removed[..], &added[..]) {
@@ -387,8 +438,7 @@ impl<'t> Writer<'t> {
             }
             let mut candidates: BTreeSet<Vec<u8>> = added.iter().cloned().collect();
             if lost {
-                let next = self.more(table, key_hash, removed.len() + 1)?;
-                candidates.extend(next.into_iter().find(|owner| !removed.contains(owner)));
+                candidates.extend(successor);
             } else {
                 candidates.extend(stored.clone());
             }

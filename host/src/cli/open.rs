@@ -40,7 +40,8 @@ pub struct OpenArgs {
     ///
     /// Ordinary calls take microseconds and the longest some seconds, so that a component which
     /// runs for 30 is lost. What reads or writes everything takes minutes where millions of
-    /// records are. Waiting for other writers is not counted.
+    /// records are. Waiting for other writers is not counted, nor is waiting for a server up to ten
+    /// times as long.
     #[arg(long, value_name = "SECONDS", help_heading = "Component")]
     deadline: Option<u64>,
     /// How much memory the component may have [default: 512MiB]

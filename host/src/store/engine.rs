@@ -35,6 +35,9 @@ pub enum StoreError {
         /// The greatest length.
         max: u64,
     },
+    /// The transaction of a snapshot is gone, for instance with the connection to a server.
+    #[error("the snapshot was lost, probably with the connection to the server; run the whole command again")]
+    SnapshotLost,
     /// The store was opened for reading only.
     #[error("the store is open for reading only")]
     ReadOnly,

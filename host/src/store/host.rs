@@ -126,7 +126,7 @@ impl StoreView<'_> {
                 let begun = self.ctx.engine.begin_write();
                 let waited = asked.elapsed();
                 if waited >= LONG_WAIT {
-                    self.ctx.waited += waited;
+                    self.ctx.waited_for_writers += waited;
                 }
                 begun
             }
@@ -402,7 +402,7 @@ fn write<T: StoreHostView>(
     let mut written = Ok(());
     let mut rest = &input[..];
     for piece in pieces {
-        if ctx.interrupt.as_ref().is_some_and(|is_over| is_over(ctx.waited)) {
+        if ctx.interrupt.as_ref().is_some_and(|is_over| is_over(ctx.waited())) {
             return Err(Trap::Interrupt.into());
         }
         let (now, later) = rest.split_at(piece);

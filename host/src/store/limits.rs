@@ -30,11 +30,17 @@ pub struct Limits {
     /// How long a call may run, and making an instance of the component.
     /// Default 30 s: the longest ordinary call (a substring search over millions
     /// of names) takes a few. The time that it waits for other writers is not
-    /// counted; that of being run again after a conflict is.
+    /// counted, for a server within `server_waits`; that of being run again
+    /// after a conflict is.
     pub call_deadline: Duration,
     /// How long `verify` and `reindex` may run, which read everything, and the
     /// import and deletion of many rows. Default 30 minutes.
     pub bulk_deadline: Duration,
+    /// How many times its deadline a call may wait for a server besides.
+    /// Default 10: a call that works on what it gets waits as long as it works
+    /// where the server is near, and some times as long where it is far; one
+    /// that does nothing but ask would hold its session for hours.
+    pub server_waits: u32,
     /// Open transactions of an instance. Default 8: the tracker has one or two.
     pub transactions: u32,
     /// Entries of one scan page. Default 65,536.
@@ -61,6 +67,7 @@ impl Default for Limits {
             copied: 1 << 30,
             call_deadline: Duration::from_secs(30),
             bulk_deadline: Duration::from_secs(30 * 60),
+            server_waits: 10,
             transactions: 8,
             scan_entries: 65_536,
             scan_bytes: 4 << 20,

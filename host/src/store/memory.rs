@@ -6,6 +6,7 @@ use std::sync::Arc;
 pub use tracker_memory::{MAX_KEY_SIZE, Memory};
 use tracker_memory::{Read, Table, Write};
 
+use super::Snapshot;
 use super::engine::{Engine, Handle, Range, StoreError, Transaction, Visitor, each_op};
 use super::packed::Op;
 
@@ -26,35 +27,7 @@ impl Engine for Memory {
     }
 
     fn snapshot(&self) -> Result<Arc<dyn Engine>, StoreError> {
-        Ok(Arc::new(Snapshot { memory: self.clone(), read: self.read() }))
-    }
-
-    fn max_key_size(&self) -> u32 {
-        MAX_KEY_SIZE
-    }
-}
-
-/// What was committed at one moment.
-struct Snapshot {
-    memory: Memory,
-    read: Read,
-}
-
-impl Engine for Snapshot {
-    fn open_tables(&self, names: &[String]) -> Result<Vec<Option<Handle>>, StoreError> {
-        self.memory.open_tables(names)
-    }
-
-    fn begin_read(&self) -> Result<Box<dyn Transaction>, StoreError> {
-        Ok(Box::new(self.read.clone()))
-    }
-
-    fn begin_write(&self) -> Result<Box<dyn Transaction>, StoreError> {
-        Err(StoreError::ReadOnly)
-    }
-
-    fn snapshot(&self) -> Result<Arc<dyn Engine>, StoreError> {
-        Ok(Arc::new(Snapshot { memory: self.memory.clone(), read: self.read.clone() }))
+        Ok(Arc::new(Snapshot::new(self.clone(), Box::new(self.read()))))
     }
 
     fn max_key_size(&self) -> u32 {

@@ -39,6 +39,7 @@ pub mod lmdb;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+mod snapshot;
 mod trace;
 
 use std::sync::Arc;
@@ -53,6 +54,7 @@ pub use host::add_to_linker;
 #[cfg(feature = "postgres")]
 pub(crate) use host::chain;
 pub use limits::Limits;
+pub use snapshot::Snapshot;
 pub use trace::{Explain, TableUse};
 pub use tracker_memory::packed;
 
@@ -69,14 +71,23 @@ pub struct StoreCtx {
     explain: Option<Box<Explain>>,
     /// The engine's round trips when `explain` was last taken.
     round_trips: u64,
-    waited: Duration,
+    waited_for_writers: Duration,
     interrupt: Option<Box<Interrupt>>,
-    /// The engine's waits when `waited` was last taken.
-    waited_for_server: Duration,
+    /// The engine's waits when they were last taken.
+    waits_taken: Duration,
 }
 
-/// Whether a guest that has waited so long for other writers has had its time.
-type Interrupt = dyn Fn(Duration) -> bool + Send + Sync;
+/// Whether a guest that has waited so long has had its time.
+type Interrupt = dyn Fn(Waited) -> bool + Send + Sync;
+
+/// How long a guest has waited, which is not time of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waited {
+    /// For other writers to let it begin. It cannot bring that about.
+    pub for_writers: Duration,
+    /// For a server to answer. It can: each answer that it asks for takes a while.
+    pub for_server: Duration,
+}
 
 struct Tables {
     handles: Vec<Option<Handle>>,
@@ -106,17 +117,17 @@ impl StoreCtx {
             output: Vec::new(),
             explain: None,
             round_trips: 0,
-            waited: Duration::ZERO,
+            waited_for_writers: Duration::ZERO,
             interrupt: None,
-            waited_for_server: Duration::ZERO,
+            waits_taken: Duration::ZERO,
         }
     }
 
     /// Asks `is_over` during long writes whether the guest has had its time; if
     /// so the guest is trapped with [`wasmtime::Trap::Interrupt`]. Wasmtime's own
     /// deadlines end a guest, but not what the host does for it. It is told how
-    /// long the guest has waited for other writers since [`Self::take_waited`].
-    pub fn set_interrupt(&mut self, is_over: impl Fn(Duration) -> bool + Send + Sync + 'static) {
+    /// long the guest has waited since [`Self::take_waited`].
+    pub fn set_interrupt(&mut self, is_over: impl Fn(Waited) -> bool + Send + Sync + 'static) {
         self.interrupt = Some(Box::new(is_over));
     }
 
@@ -134,12 +145,19 @@ impl StoreCtx {
         Some(explain)
     }
 
-    /// How long the guest has waited for other writers, or for a server, since
-    /// this was last asked. An embedder with deadlines gives a call that much longer.
-    pub fn take_waited(&mut self) -> Duration {
-        let now = self.engine.waits().time;
-        let server = now.saturating_sub(std::mem::replace(&mut self.waited_for_server, now));
-        std::mem::take(&mut self.waited) + server
+    /// How long the guest has waited since this was last asked. An embedder with
+    /// deadlines gives a call that much longer, within reason: a guest that does
+    /// nothing but ask a server would never have had its time.
+    pub fn take_waited(&mut self) -> Waited {
+        let waited = self.waited();
+        self.waits_taken = self.engine.waits().time;
+        self.waited_for_writers = Duration::ZERO;
+        waited
+    }
+
+    fn waited(&self) -> Waited {
+        let for_server = self.engine.waits().time.saturating_sub(self.waits_taken);
+        Waited { for_writers: self.waited_for_writers, for_server }
     }
 
     /// Transactions that are open.

@@ -1,10 +1,10 @@
 //! Calls by name, for command lines and scripts.
 
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
-use wasmtime::component::{Type, Val};
+use wasmtime::component::{Func, Type, Val};
 
-use super::session::Linked;
-use super::{BatchState, Deadline, Error, INTERFACE, Result, Tracker};
+use super::session::{Linked, Session};
+use super::{Deadline, Error, INTERFACE, Result, Tracker};
 use crate::bindings::galaxybrain::tracker::store as wit_store;
 
 /// A parameter of a function.
@@ -121,63 +121,44 @@ impl Tracker {
             "abort-batch" => return self.abort_batch().map(|()| None),
             _ => {}
         }
-        let _span = tracing::debug_span!("call", function = name).entered();
         let deadline = if is_bulk(name) { Deadline::Bulk } else { Deadline::Call };
-        if self.batch == BatchState::Aborted {
-            return Err(Error::BatchAborted);
-        }
-        let allowed = self.deadline(deadline);
-        let mut left = allowed;
-        let in_batch = self.in_batch();
-        for attempt in 1.. {
-            let session = self.session()?;
-            let function = session
-                .instance
-                .get_export_index(&mut session.store, None, INTERFACE)
-                .and_then(|interface| session.instance.get_export_index(&mut session.store, Some(&interface), name))
-                .and_then(|index| session.instance.get_func(&mut session.store, index))
-                .ok_or_else(|| Error::NoSuchFunction(name.to_owned()))?;
-            let given = function.ty(&session.store);
-            if given.params().len() != arguments.len() {
-                let message = format!("{name} takes {} arguments, not {}", given.params().len(), arguments.len());
-                return Err(Error::InvalidArgument(message));
-            }
-            if !is_data(&given) {
-                let message = format!("{name} takes or returns handles, which have no meaning outside of a component");
-                return Err(Error::InvalidArgument(message));
-            }
-            let mut results = vec![Val::Bool(false); given.results().len()];
-            let running = session.start(left);
-            let answer = function.call(&mut session.store, arguments, &mut results);
-            drop(running);
-            if let Err(trap) = answer {
-                return Err(self.trapped(trap, allowed));
-            }
-            match results.pop() {
-                Some(Val::Result(Ok(value))) => {
-                    session.ready = true;
-                    return self.finish().map(|()| value.map(|value| *value));
-                }
-                Some(Val::Result(Err(error))) => {
-                    let error = convert_error(error.map(|error| *error));
-                    match error {
-                        Error::Conflict(_) if !in_batch && attempt <= super::RETRIES => {
-                            left = session.left();
-                            self.end_strays();
-                            std::thread::sleep(std::time::Duration::from_millis(1 << attempt.min(6)));
-                        }
-                        error => {
-                            self.note_lost_batch();
-                            self.end_strays();
-                            return Err(error);
-                        }
-                    }
-                }
+        self.call(name, deadline, |session| {
+            let function = match session.function(name, arguments) {
+                Ok(function) => function,
+                Err(unfit) => return Ok(Err(unfit)),
+            };
+            let mut results = vec![Val::Bool(false); function.ty(&session.store).results().len()];
+            function.call(&mut session.store, arguments, &mut results)?;
+            Ok(match results.pop() {
+                Some(Val::Result(Ok(value))) => Ok(value.map(|value| *value)),
+                Some(Val::Result(Err(error))) => Err(convert_error(error.map(|error| *error))),
                 // No function of the tracker's, but a component may have more.
-                other => return self.finish().map(|()| other),
-            }
+                other => Ok(other),
+            })
+        })
+    }
+}
+
+impl Session {
+    /// A function that takes these arguments; so far only their number is looked at.
+    fn function(&mut self, name: &str, arguments: &[Val]) -> Result<Func> {
+        let store = &mut self.store;
+        let function = self
+            .instance
+            .get_export_index(&mut *store, None, INTERFACE)
+            .and_then(|interface| self.instance.get_export_index(&mut *store, Some(&interface), name))
+            .and_then(|index| self.instance.get_func(&mut *store, index))
+            .ok_or_else(|| Error::NoSuchFunction(name.to_owned()))?;
+        let takes = function.ty(&*store);
+        if takes.params().len() != arguments.len() {
+            let message = format!("{name} takes {} arguments, not {}", takes.params().len(), arguments.len());
+            return Err(Error::InvalidArgument(message));
         }
-        unreachable!("the loop ends by returning")
+        if !is_data(&takes) {
+            let message = format!("{name} takes or returns handles, which have no meaning outside of a component");
+            return Err(Error::InvalidArgument(message));
+        }
+        Ok(function)
     }
 }
 

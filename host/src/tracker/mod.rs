@@ -25,8 +25,6 @@ pub use options::Options;
 pub(crate) use options::server_url;
 pub use pages::Pages;
 
-use crate::bindings::exports::galaxybrain::tracker::tracker as wit;
-use crate::bindings::galaxybrain::tracker::store as wit_store;
 use crate::component::EXPORT as INTERFACE;
 use crate::store::lmdb::EnvironmentStats;
 use crate::store::memory::Memory;
@@ -271,31 +269,31 @@ impl Tracker {
 
     /// Runs an exported function: within its deadline, again if another writer
     /// was faster, and without leaving anything behind when it fails.
-    fn call<T>(
+    fn call<T, E: Into<Error>>(
         &mut self,
-        function: &'static str,
+        function: &str,
         deadline: Deadline,
-        mut f: impl FnMut(&mut Session) -> wasmtime::Result<std::result::Result<T, wit::Error>>,
+        mut f: impl FnMut(&mut Session) -> wasmtime::Result<std::result::Result<T, E>>,
     ) -> Result<T> {
         let _span = tracing::debug_span!("call", function).entered();
         if self.batch == BatchState::Aborted {
             return Err(Error::BatchAborted);
         }
         let allowed = self.deadline(deadline);
-        let mut left = allowed;
+        let mut budget = self.shared.budget(allowed);
         let in_batch = self.in_batch();
         for attempt in 1.. {
             let session = self.session()?;
-            let running = session.start(left);
+            let running = session.start(budget);
             let answer = f(session);
             drop(running);
-            match answer {
+            match answer.map(|answer| answer.map_err(E::into)) {
                 Ok(Ok(value)) => {
                     session.ready = true;
                     return self.finish().map(|()| value);
                 }
-                Ok(Err(wit::Error::Store(wit_store::Error::Conflict))) if !in_batch => {
-                    left = session.left();
+                Ok(Err(Error::Conflict(_))) if !in_batch => {
+                    budget = session.rest();
                     // Whoever was faster is not kept waiting in turn.
                     self.end_strays();
                     if attempt > RETRIES {
@@ -306,7 +304,7 @@ impl Tracker {
                 Ok(Err(error)) => {
                     self.note_lost_batch();
                     self.end_strays();
-                    return Err(error.into());
+                    return Err(error);
                 }
                 Err(trap) => return Err(self.trapped(trap, allowed)),
             }

@@ -8,8 +8,9 @@ use wasmtime::component::{Component, Instance, InstancePre, Linker, ResourceTabl
 use wasmtime::{Store, UpdateDeadline};
 
 use super::code::Code;
+use super::ticker::{self, Budget};
 use super::typed::FastFuncs;
-use super::{Error, Result, Tracker, ticker};
+use super::{Error, Result, Tracker};
 use crate::bindings::TrackerComponent;
 use crate::clock::{self, Clock};
 use crate::component::{self, CodeCache, ComponentSource};
@@ -187,6 +188,11 @@ impl Shared {
         Shared { code: Code::new(linked), origin, path, environment, engine, limits }
     }
 
+    /// What a call with this deadline may use.
+    pub(super) fn budget(&self, deadline: Duration) -> Budget {
+        Budget { time: deadline, for_server: deadline.saturating_mul(self.limits.server_waits) }
+    }
+
     /// The same over another engine, with the component of now.
     pub(super) fn over(&self, engine: Arc<dyn Engine>) -> Self {
         Shared {
@@ -230,13 +236,12 @@ impl Session {
         store.set_hostcall_fuel(shared.limits.copied);
         let extended = until.clone();
         store.epoch_deadline_callback(move |mut store| {
-            // A call does not pay for the time it waited for other writers.
-            let waited = ticker::ticks(store.data_mut().store.take_waited());
-            extended.extend(waited);
-            Ok(if waited > 0 { UpdateDeadline::Continue(waited) } else { UpdateDeadline::Interrupt })
+            // A call does not pay for the time that it waited.
+            let more = extended.extend(store.data_mut().store.take_waited());
+            Ok(if more > 0 { UpdateDeadline::Continue(more) } else { UpdateDeadline::Interrupt })
         });
         let allowed = shared.limits.call_deadline;
-        let running = ticker::start(&mut store, allowed, &until);
+        let running = ticker::start(&mut store, shared.budget(allowed), &until);
         let instance = pre.instantiate(&mut store).map_err(|trap| failed(trap, store.data(), allowed))?;
         let misfit = |error| component::misfit(&component, what.to_string(), error);
         let bindings = TrackerComponent::new(&mut store, &instance).map_err(misfit)?;
@@ -251,17 +256,17 @@ impl Session {
         self.generation != shared.code.generation() && self.store.data().store.open_transactions() == 0
     }
 
-    /// The time that is left of the call that has just ended.
-    pub(super) fn left(&mut self) -> Duration {
-        self.until.left(self.store.data_mut().store.take_waited())
+    /// What is left to the call that has just ended.
+    pub(super) fn rest(&mut self) -> Budget {
+        self.until.rest(self.store.data_mut().store.take_waited())
     }
 
     /// Starts the clock of a call.
-    pub(super) fn start(&mut self, allowed: Duration) -> ticker::Running {
+    pub(super) fn start(&mut self, budget: Budget) -> ticker::Running {
         let state = self.store.data_mut();
         state.store.take_waited();
         state.memory.denied = false;
-        ticker::start(&mut self.store, allowed, &self.until)
+        ticker::start(&mut self.store, budget, &self.until)
     }
 }
 

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use wasmtime::{Engine, Store};
 
+use crate::store::Waited;
+
 /// How exact deadlines are.
 const TICK: Duration = Duration::from_millis(10);
 /// After how many ticks without a call the thread sleeps.
@@ -27,37 +29,75 @@ static TICKS: AtomicU64 = AtomicU64::new(0);
 /// A call that runs; its end is its drop.
 pub(super) struct Running(());
 
+/// What a call may use, all its attempts together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    /// Time of its own.
+    pub(super) time: Duration,
+    /// Time that it waits for a server.
+    pub(super) for_server: Duration,
+}
+
 /// When a call has to be over, for what runs in the host in its name.
 #[derive(Clone, Default)]
-pub(super) struct Until(Arc<AtomicU64>);
+pub(super) struct Until(Arc<Ticks>);
+
+#[derive(Default)]
+struct Ticks {
+    until: AtomicU64,
+    /// Those that waiting for a server may add.
+    for_server: AtomicU64,
+}
 
 impl Until {
-    /// The time that is left if waiting is not counted, as exact as deadlines are.
-    pub(super) fn left(&self, waited: Duration) -> Duration {
-        let until = self.0.load(Ordering::Relaxed).saturating_add(ticks(waited));
-        let left = until.saturating_sub(TICKS.load(Ordering::Relaxed));
-        TICK.saturating_mul(u32::try_from(left).unwrap_or(u32::MAX))
+    /// The time that is left, as exact as deadlines are, if what it has waited is not counted.
+    pub(super) fn left(&self, waited: Waited) -> Duration {
+        let until = self.0.until.load(Ordering::Relaxed).saturating_add(self.allowed(waited));
+        duration(until.saturating_sub(TICKS.load(Ordering::Relaxed)))
     }
 
-    /// Allows so many ticks more.
-    pub(super) fn extend(&self, ticks: u64) {
-        self.0.fetch_add(ticks, Ordering::Relaxed);
+    /// Allows more for what it has waited: so many ticks.
+    pub(super) fn extend(&self, waited: Waited) -> u64 {
+        let allowed = self.allowed(waited);
+        self.0.for_server.fetch_sub(self.allowed_for_server(waited), Ordering::Relaxed);
+        self.0.until.fetch_add(allowed, Ordering::Relaxed);
+        allowed
+    }
+
+    /// What is left when the call has ended.
+    pub(super) fn rest(&self, waited: Waited) -> Budget {
+        self.extend(waited);
+        let for_server = duration(self.0.for_server.load(Ordering::Relaxed));
+        Budget { time: self.left(Waited::default()), for_server }
+    }
+
+    fn allowed(&self, waited: Waited) -> u64 {
+        ticks(waited.for_writers) + self.allowed_for_server(waited)
+    }
+
+    fn allowed_for_server(&self, waited: Waited) -> u64 {
+        ticks(waited.for_server).min(self.0.for_server.load(Ordering::Relaxed))
     }
 }
 
 /// Lets the store run for so long from now on.
-pub(super) fn start<T>(store: &mut Store<T>, time: Duration, until: &Until) -> Running {
-    let ticks = ticks(time).saturating_add(2);
+pub(super) fn start<T>(store: &mut Store<T>, budget: Budget, until: &Until) -> Running {
+    let time = ticks(budget.time).saturating_add(2);
     BEGUN.fetch_add(1, Ordering::SeqCst);
     wake(store.engine());
-    until.0.store(TICKS.load(Ordering::Relaxed).saturating_add(ticks), Ordering::Relaxed);
-    store.set_epoch_deadline(ticks);
+    until.0.until.store(TICKS.load(Ordering::Relaxed).saturating_add(time), Ordering::Relaxed);
+    until.0.for_server.store(ticks(budget.for_server), Ordering::Relaxed);
+    store.set_epoch_deadline(time);
     Running(())
 }
 
 /// How many ticks fit into a time.
-pub(super) fn ticks(time: Duration) -> u64 {
+fn ticks(time: Duration) -> u64 {
     (time.as_nanos() / TICK.as_nanos()).min(u128::from(u32::MAX)) as u64
+}
+
+fn duration(ticks: u64) -> Duration {
+    TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX))
 }
 
 impl Drop for Running {

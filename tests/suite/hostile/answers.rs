@@ -6,8 +6,18 @@ use tracker_host::wasmtime::component::Val;
 use tracker_host::{Error, Limits};
 
 use super::guest::{ANSWER, DATA, Guest, data};
-use super::scene::{Scene, read, said};
+use super::scene::{Scene, over_every_engine, read, said};
 use crate::support::small;
+
+over_every_engine!(
+    answers_that_are_not_of_their_type_are_traps,
+    answers_that_are_lifted_by_hand_are_traps_as_well,
+    numbers_that_are_none_are_passed_on,
+    lists_that_go_round_in_circles_end,
+    who_asks_about_many_gets_as_many_answers_or_an_error,
+    paths_that_a_component_makes_up_touch_no_file,
+    an_error_s_text_is_passed_on_whatever_is_in_it,
+);
 
 /// What a function answers: these bytes, wherever texts and lists in it point to.
 fn answer(name: &'static str, bytes: &[u8]) -> Guest {
@@ -33,9 +43,7 @@ fn record(changes: &[(usize, &[u8])]) -> Vec<u8> {
     bytes
 }
 
-#[test]
-fn answers_that_are_not_of_their_type_are_traps() {
-    let mut scene = Scene::new();
+fn answers_that_are_not_of_their_type_are_traps(mut scene: Scene) {
     let not_text = data(DATA, b"\xff\xfe");
     for bytes in [
         text(DATA, 2),                               // not UTF-8
@@ -58,9 +66,7 @@ fn answers_that_are_not_of_their_type_are_traps() {
     }
 }
 
-#[test]
-fn answers_that_are_lifted_by_hand_are_traps_as_well() {
-    let mut scene = Scene::new();
+fn answers_that_are_lifted_by_hand_are_traps_as_well(mut scene: Scene) {
     let pair = |address: u32, length: u32| words(&[address, length]);
     for bytes in [
         record(&[(8, &[2])]),                     // neither some nor none
@@ -82,18 +88,14 @@ fn answers_that_are_lifted_by_hand_are_traps_as_well() {
     scene.traps(&guest, |session| session.freshness(&[], None).map(drop));
 }
 
-#[test]
-fn numbers_that_are_none_are_passed_on() {
-    let scene = Scene::new();
+fn numbers_that_are_none_are_passed_on(scene: Scene) {
     let guest = answer("get-file", &record(&[(24, &f64::NAN.to_le_bytes()), (72, &f64::INFINITY.to_le_bytes())]));
     let file = scene.session(&guest, Limits::default()).get_file("/a").unwrap().unwrap();
     assert!(file.mtime.is_nan() && file.indexed_at == f64::INFINITY);
     assert!(file.path.is_empty() && file.detected_contexts.is_empty());
 }
 
-#[test]
-fn lists_that_go_round_in_circles_end() {
-    let mut scene = Scene::new();
+fn lists_that_go_round_in_circles_end(mut scene: Scene) {
     // An empty page, or one of a path, and a cursor: always the same, or another each time.
     let page = |items: u32, length: u32| words(&[0, 0, DATA, items, 1, DATA + 8, length]);
     let step = format!(
@@ -114,9 +116,7 @@ fn lists_that_go_round_in_circles_end() {
     }
 }
 
-#[test]
-fn who_asks_about_many_gets_as_many_answers_or_an_error() {
-    let mut scene = Scene::new();
+fn who_asks_about_many_gets_as_many_answers_or_an_error(mut scene: Scene) {
     let dir = tempfile::tempdir().unwrap();
     for name in ["a", "b"] {
         std::fs::write(dir.path().join(name), name).unwrap();
@@ -134,9 +134,7 @@ fn who_asks_about_many_gets_as_many_answers_or_an_error() {
     scene.unharmed(session);
 }
 
-#[test]
-fn paths_that_a_component_makes_up_touch_no_file() {
-    let mut scene = Scene::new();
+fn paths_that_a_component_makes_up_touch_no_file(mut scene: Scene) {
     let dir = tempfile::tempdir().unwrap();
     let (inside, outside) = (dir.path().join("in"), dir.path().join("out"));
     std::fs::create_dir(&inside).unwrap();
@@ -152,9 +150,7 @@ fn paths_that_a_component_makes_up_touch_no_file() {
     scene.unharmed(session);
 }
 
-#[test]
-fn an_error_s_text_is_passed_on_whatever_is_in_it() {
-    let mut scene = Scene::new();
+fn an_error_s_text_is_passed_on_whatever_is_in_it(mut scene: Scene) {
     let hostile = b"\x1b[2J\nerror: \0";
     let guest = answer("get-metadata", &words(&[1, 0, 0, 0, DATA, hostile.len() as u32])).with(data(DATA, hostile));
     let error = scene.fails(&guest, Limits::default(), read);

@@ -4,7 +4,17 @@ use tracker_host::store::packed::{self, Op};
 use tracker_host::{Error, Limits};
 
 use super::guest::{DATA, Guest, data};
-use super::scene::{Scene, limits, read, said, write};
+use super::scene::{Scene, limits, over_every_engine, read, said, write};
+
+over_every_engine!(
+    a_page_of_a_scan_is_limited_whatever_is_asked_for,
+    an_answer_to_millions_of_keys_is_limited,
+    a_packed_buffer_that_does_not_parse_is_a_trap_and_nothing_is_written,
+    keys_and_values_beyond_the_limits_are_errors_after_which_the_transaction_goes_on,
+    a_value_of_65_mib_is_refused_and_one_of_a_transaction_s_limit_ends_it,
+    addresses_outside_of_the_memory_and_values_of_no_type_are_traps,
+    tables_are_limited_in_number_and_name,
+);
 
 /// A component that counts: what `file-count` answers.
 fn counted(scene: &mut Scene, guest: &Guest, limits: Limits) -> u64 {
@@ -14,9 +24,7 @@ fn counted(scene: &mut Scene, guest: &Guest, limits: Limits) -> u64 {
     number
 }
 
-#[test]
-fn a_page_of_a_scan_is_limited_whatever_is_asked_for() {
-    let mut scene = Scene::new();
+fn a_page_of_a_scan_is_limited_whatever_is_asked_for(mut scene: Scene) {
     // 300 entries of 4 and 4 bytes, 16 with their lengths.
     let guest =
         Guest::new().with(data(DATA, &[&[0, 1, 0, 4, 0, 0, 0, 4, 0, 0, 0][..], b"key.", b"val."].concat())).function(
@@ -43,9 +51,7 @@ fn a_page_of_a_scan_is_limited_whatever_is_asked_for() {
     assert!((1..=256 + 16).contains(&bytes), "{bytes}");
 }
 
-#[test]
-fn an_answer_to_millions_of_keys_is_limited() {
-    let mut scene = Scene::new();
+fn an_answer_to_millions_of_keys_is_limited(mut scene: Scene) {
     // Zero bytes are keys without a byte; there are two million of them.
     let guest = Guest::new().function(
         "file-count",
@@ -79,9 +85,7 @@ fn writes(bytes: &[u8]) -> Guest {
     ))
 }
 
-#[test]
-fn a_packed_buffer_that_does_not_parse_is_a_trap_and_nothing_is_written() {
-    let mut scene = Scene::new();
+fn a_packed_buffer_that_does_not_parse_is_a_trap_and_nothing_is_written(mut scene: Scene) {
     // What comes before the mistake would damage the table of files.
     let mut good = Vec::new();
     packed::push_op(Op::Put { table: 0, key: b"kept", value: b"evil" }, &mut good);
@@ -109,16 +113,15 @@ fn a_packed_buffer_that_does_not_parse_is_a_trap_and_nothing_is_written() {
     assert!(scene.traps(&keys, read).contains("it ends too early"));
 }
 
-#[test]
-fn keys_and_values_beyond_the_limits_are_errors_after_which_the_transaction_goes_on() {
-    let mut scene = Scene::new();
+fn keys_and_values_beyond_the_limits_are_errors_after_which_the_transaction_goes_on(mut scene: Scene) {
     let ops = |op: Op<'_>| {
         let mut ops = Vec::new();
         packed::push_op(Op::Put { table: 1, key: b"k", value: b"v" }, &mut ops);
         packed::push_op(op, &mut ops);
         ops
     };
-    let long = [b'k'; 512];
+    let max = scene.max_key_size();
+    let long = vec![b'k'; max + 1];
     for op in [
         Op::Put { table: 1, key: b"", value: b"v" },
         Op::Put { table: 1, key: &long, value: b"v" },
@@ -126,12 +129,12 @@ fn keys_and_values_beyond_the_limits_are_errors_after_which_the_transaction_goes
         Op::Delete { table: 1, key: &long },
     ] {
         let error = scene.fails(&writes(&ops(op)), Limits::default(), write);
-        assert!(said(&error).contains("longer than 511 bytes"), "{error:?}");
+        assert!(said(&error).contains(&format!("longer than {max} bytes")), "{error:?}");
     }
-    let longest = writes(&ops(Op::Put { table: 1, key: &long[..511], value: b"v" }));
+    let longest = writes(&ops(Op::Put { table: 1, key: &long[..max], value: b"v" }));
     write(&mut scene.session(&longest, Limits::default())).unwrap();
     // Looking for such keys finds nothing.
-    for length in [0, 512, 100_000] {
+    for length in [0, max + 1, 100_000] {
         let guest = Guest::new().reads(format!(
             "(call $open) (call $read)
              (call $txn.get (global.get $txn) (i32.const 0) (i32.const 1024) (i32.const {length}) (i32.const 16384))
@@ -142,9 +145,7 @@ fn keys_and_values_beyond_the_limits_are_errors_after_which_the_transaction_goes
     }
 }
 
-#[test]
-fn a_value_of_65_mib_is_refused_and_one_of_a_transaction_s_limit_ends_it() {
-    let mut scene = Scene::new();
+fn a_value_of_65_mib_is_refused_and_one_of_a_transaction_s_limit_ends_it(mut scene: Scene) {
     let value = 65 << 20;
     let guest = Guest::new().writes(format!(
         "(local.set $x (i32.mul (memory.grow (i32.const 1100)) (i32.const 65536)))
@@ -170,9 +171,7 @@ fn a_value_of_65_mib_is_refused_and_one_of_a_transaction_s_limit_ends_it() {
     assert!(said(&error).contains("writes more than 62914560 bytes"), "{error:?}");
 }
 
-#[test]
-fn addresses_outside_of_the_memory_and_values_of_no_type_are_traps() {
-    let mut scene = Scene::new();
+fn addresses_outside_of_the_memory_and_values_of_no_type_are_traps(mut scene: Scene) {
     let txn = "(call $open) (call $read) ";
     for (calls, expected) in [
         ("(call $txn.write (global.get $txn) (i32.const -8) (i32.const 100) (i32.const 16384))", "out of bounds"),
@@ -197,9 +196,7 @@ fn addresses_outside_of_the_memory_and_values_of_no_type_are_traps() {
     assert!(scene.traps(&Guest::new().reads(early), read).contains("table 0 was not opened"));
 }
 
-#[test]
-fn tables_are_limited_in_number_and_name() {
-    let mut scene = Scene::new();
+fn tables_are_limited_in_number_and_name(mut scene: Scene) {
     let open = |list: u32, number: u32| {
         format!("(call $store.open (i32.const {list}) (i32.const {number}) (i32.const 16384)) (call $pass-on)")
     };

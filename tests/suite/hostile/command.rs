@@ -29,7 +29,18 @@ fn error(output: &Output) -> String {
 #[test]
 fn the_command_ends_with_a_line_that_says_what_the_component_did() {
     let dir = tempfile::tempdir().unwrap();
-    let store = dir.path().join("store");
+    ends_with_a_line(&dir.path().join("store"));
+}
+
+#[cfg(all(feature = "postgres", unix))]
+#[test]
+fn so_it_does_over_a_server() {
+    if let Some(namespace) = crate::support::postgres::Namespace::new() {
+        ends_with_a_line(Path::new(&namespace.url));
+    }
+}
+
+fn ends_with_a_line(store: &Path) {
     let made = host(&["call", store.to_str().unwrap(), "set-metadata(\"a\", \"1\")", "--create"]);
     assert!(made.status.success(), "{made:?}");
 
@@ -53,7 +64,7 @@ fn the_command_ends_with_a_line_that_says_what_the_component_did() {
         (Guest::new().file(), &["--component-size", "1KiB"], "has more than 1024 bytes"),
     ];
     for (component, options, expected) in &cases {
-        let text = error(&call(&store, component, "get-metadata(\"a\")", options));
+        let text = error(&call(store, component, "get-metadata(\"a\")", options));
         assert!(text.contains(expected), "{expected}: {text}");
         assert!(!text.trim_end().contains(char::is_control), "{text:?}");
     }

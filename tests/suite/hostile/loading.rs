@@ -3,19 +3,28 @@
 use std::fs::OpenOptions;
 
 use tracker_host::wasmtime::component::Component;
-use tracker_host::{ComponentError, ComponentSource, Error, Limits, TRACKER_WASM, Tracker};
+use tracker_host::{ComponentError, ComponentSource, Error, Limits, TRACKER_WASM};
 
 use super::guest::{File, Guest};
-use super::scene::{Scene, limits, said};
+use super::scene::{Scene, limits, over_every_engine, said};
+
+over_every_engine!(
+    a_component_that_imports_more_than_it_may_is_refused_by_name,
+    a_component_of_another_version_is_refused_with_both_versions,
+    a_component_without_a_function_or_with_one_of_another_type_is_refused,
+    what_is_no_component_is_refused,
+    a_component_that_traps_when_it_is_started_or_first_called_is_refused,
+    an_enormous_file_is_refused_without_being_read,
+    components_nested_in_components_do_not_exhaust_the_stack,
+    a_small_file_does_not_unfold_to_a_billion_instances,
+);
 
 fn component_error(error: &Error) -> &ComponentError {
     let Error::Component(error) = error else { panic!("{error:?}") };
     error
 }
 
-#[test]
-fn a_component_that_imports_more_than_it_may_is_refused_by_name() {
-    let mut scene = Scene::new();
+fn a_component_that_imports_more_than_it_may_is_refused_by_name(mut scene: Scene) {
     for (line, name, wat) in [
         (
             "import wasi:filesystem/types@0.2.6;",
@@ -39,9 +48,7 @@ fn a_component_that_imports_more_than_it_may_is_refused_by_name() {
     }
 }
 
-#[test]
-fn a_component_of_another_version_is_refused_with_both_versions() {
-    let mut scene = Scene::new();
+fn a_component_of_another_version_is_refused_with_both_versions(mut scene: Scene) {
     for version in ["0.2.0", "1.0.0"] {
         let package = format!("package galaxybrain:tracker@{version};");
         let guest = Guest::new().wit(&[("package galaxybrain:tracker@0.1.0;", &package)]);
@@ -52,9 +59,7 @@ fn a_component_of_another_version_is_refused_with_both_versions() {
     }
 }
 
-#[test]
-fn a_component_without_a_function_or_with_one_of_another_type_is_refused() {
-    let mut scene = Scene::new();
+fn a_component_without_a_function_or_with_one_of_another_type_is_refused(mut scene: Scene) {
     for (edit, with) in [
         (" file-count: func() -> result<u64, error>;", ""),
         (" file-count: func() -> result<u64, error>;", " file-count: func() -> result<string, error>;"),
@@ -68,9 +73,7 @@ fn a_component_without_a_function_or_with_one_of_another_type_is_refused() {
     }
 }
 
-#[test]
-fn what_is_no_component_is_refused() {
-    let mut scene = Scene::new();
+fn what_is_no_component_is_refused(mut scene: Scene) {
     let cases: [&[u8]; 6] = [
         b"",
         b"\0asm",
@@ -93,13 +96,11 @@ fn what_is_no_component_is_refused() {
     assert!(Component::new(&tracker_host::wasmtime::Engine::default(), shared).is_err());
     let dir = tempfile::tempdir().unwrap();
     let folder = ComponentSource::File(dir.path().to_owned());
-    let error = Tracker::options(scene.path()).component(folder).open().map(drop).unwrap_err();
+    let error = scene.options().component(folder).open().map(drop).unwrap_err();
     assert!(matches!(component_error(&error), ComponentError::Read { .. }), "{error:?}");
 }
 
-#[test]
-fn a_component_that_traps_when_it_is_started_or_first_called_is_refused() {
-    let mut scene = Scene::new();
+fn a_component_that_traps_when_it_is_started_or_first_called_is_refused(mut scene: Scene) {
     for guest in [
         Guest::new().with("(func $go unreachable) (start $go)"),
         Guest::new().function("get-import-state", "unreachable"),
@@ -111,9 +112,7 @@ fn a_component_that_traps_when_it_is_started_or_first_called_is_refused() {
     }
 }
 
-#[test]
-fn an_enormous_file_is_refused_without_being_read() {
-    let scene = Scene::new();
+fn an_enormous_file_is_refused_without_being_read(scene: Scene) {
     let file = File::new(TRACKER_WASM);
     // A file with a hole: a terabyte.
     OpenOptions::new().write(true).open(file.path()).unwrap().set_len(1 << 40).unwrap();
@@ -145,18 +144,14 @@ fn nested(depth: usize, more: &[u8]) -> Vec<u8> {
     (0..depth).fold(component, |inner, _| [PREAMBLE, &section(4, &inner), more].concat())
 }
 
-#[test]
-fn components_nested_in_components_do_not_exhaust_the_stack() {
-    let mut scene = Scene::new();
+fn components_nested_in_components_do_not_exhaust_the_stack(mut scene: Scene) {
     for depth in [10, 1000, 5000] {
         let error = scene.refused(&nested(depth, &[]), Limits::default());
         assert!(matches!(error, Error::Component(_)), "{depth}: {error:?}");
     }
 }
 
-#[test]
-fn a_small_file_does_not_unfold_to_a_billion_instances() {
-    let mut scene = Scene::new();
+fn a_small_file_does_not_unfold_to_a_billion_instances(mut scene: Scene) {
     // Each level makes a thousand instances of the one in it; the number is of two bytes.
     let thousand = section(5, &[&[0xe8, 0x07][..], &[0, 0, 0].repeat(1000)].concat());
     let bomb = [PREAMBLE, &section(4, &nested(2, &[])), &thousand].concat();

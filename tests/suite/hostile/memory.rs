@@ -4,7 +4,16 @@ use tracker_host::wasmtime::component::Val;
 use tracker_host::{Error, Limits, Tracker};
 
 use super::guest::Guest;
-use super::scene::{Scene, limits, read, said};
+use super::scene::{Scene, limits, over_every_engine, read, said};
+
+over_every_engine!(
+    a_component_gets_no_more_memory_than_its_limit,
+    all_memories_of_a_component_share_one_limit,
+    a_component_that_begins_with_too_much_is_refused,
+    function_tables_share_one_limit,
+    endless_recursion_is_a_trap,
+    the_host_copies_no_more_than_its_limit,
+);
 
 const MIB: usize = 1 << 20;
 
@@ -19,9 +28,7 @@ fn grow(memory: &str, pages: u32) -> String {
     format!("(if (i32.lt_s (memory.grow {memory} (i32.const {pages})) (i32.const 0)) (then unreachable))")
 }
 
-#[test]
-fn a_component_gets_no_more_memory_than_its_limit() {
-    let mut scene = Scene::new();
+fn a_component_gets_no_more_memory_than_its_limit(mut scene: Scene) {
     let bomb = format!("(loop {} (br 0)) unreachable", grow("", 100));
     let cases: [(Guest, Call); 3] = [
         (Guest::new().reads(&*bomb), read),
@@ -47,9 +54,7 @@ fn a_component_gets_no_more_memory_than_its_limit() {
     assert!(matches!(error, Error::OutOfMemory(_)), "{error:?}");
 }
 
-#[test]
-fn all_memories_of_a_component_share_one_limit() {
-    let mut scene = Scene::new();
+fn all_memories_of_a_component_share_one_limit(mut scene: Scene) {
     let guest = Guest::new().with("(memory $b 0) (memory $c 0)");
     let two = format!("{} {}", grow("$b", 150), grow("$c", 150));
     let guest = guest.reads(format!("{two} (i32.const 1024)"));
@@ -63,9 +68,7 @@ fn all_memories_of_a_component_share_one_limit() {
     scene.unharmed(session);
 }
 
-#[test]
-fn a_component_that_begins_with_too_much_is_refused() {
-    let mut scene = Scene::new();
+fn a_component_that_begins_with_too_much_is_refused(mut scene: Scene) {
     let error = scene.refused(&Guest::new().memory("1000").component(), of_memory(16 * MIB));
     assert!(matches!(error, Error::OutOfMemory(_)), "{error:?}");
     let many = |what: &str, number: usize| Guest::new().with(what.repeat(number)).component();
@@ -118,9 +121,7 @@ fn sections(component: &[u8]) -> impl Iterator<Item = u8> {
     })
 }
 
-#[test]
-fn function_tables_share_one_limit() {
-    let mut scene = Scene::new();
+fn function_tables_share_one_limit(mut scene: Scene) {
     let grow = |table: &str| {
         format!(
             "(if (i32.lt_s (table.grow {table} (ref.null func) (i32.const 150000)) (i32.const 0)) (then unreachable))"
@@ -134,9 +135,7 @@ fn function_tables_share_one_limit() {
     scene.unharmed(session);
 }
 
-#[test]
-fn endless_recursion_is_a_trap() {
-    let mut scene = Scene::new();
+fn endless_recursion_is_a_trap(mut scene: Scene) {
     let guest = Guest::new()
         .with("(func $deep (param i32) (result i32) (i32.add (call $deep (local.get 0)) (i32.const 1)))")
         .reads("(call $deep (i32.const 0))");
@@ -167,9 +166,7 @@ fn same_text_again(number: u32, size: u32) -> String {
     )
 }
 
-#[test]
-fn the_host_copies_no_more_than_its_limit() {
-    let mut scene = Scene::new();
+fn the_host_copies_no_more_than_its_limit(mut scene: Scene) {
     // 30 MiB; a file record has 112 bytes, a text 8.
     let guest = Guest::new()
         .function("list-available-contexts", same_text_again(30, 8))

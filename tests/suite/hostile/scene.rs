@@ -1,16 +1,43 @@
 //! A store in use, beside which a component misbehaves.
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use tracker_host::store::lmdb;
+use tracker_host::store::memory::{self, Memory};
 use tracker_host::{CodeCache, ComponentSource, Durability, Error, Limits, Options, Tracker};
 
 use super::guest::{File, Guest};
+#[cfg(all(feature = "postgres", unix))]
+use crate::support::postgres::Namespace;
 use crate::support::ticking;
+
+/// Makes tests of functions that take a scene: of each one over each engine.
+macro_rules! over_every_engine {
+    ($($test:ident),+ $(,)?) => {
+        over_every_engine!(mod lmdb, on_lmdb: $($test)+);
+        over_every_engine!(mod memory, in_memory: $($test)+);
+        #[cfg(all(feature = "postgres", unix))]
+        over_every_engine!(mod postgres, on_postgres: $($test)+);
+    };
+    (mod $engine:ident, $scene:ident: $($test:ident)+) => {
+        mod $engine {
+            use super::Scene;
+            $(
+                #[test]
+                fn $test() {
+                    if let Some(scene) = Scene::$scene() {
+                        super::$test(scene);
+                    }
+                }
+            )+
+        }
+    };
+}
+pub(super) use over_every_engine;
 
 /// Nothing here takes longer, whatever else the machine does.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -58,26 +85,99 @@ pub fn said(error: &Error) -> String {
     text
 }
 
-/// How every session opens the store. What the disk does is not looked at here.
-fn options(store: &Path) -> Options {
+/// What the store of a scene is on.
+enum Place {
+    Directory(TempDir),
+    Memory(Memory),
+    #[cfg(all(feature = "postgres", unix))]
+    Server(Namespace, Namespace),
+}
+
+impl Place {
+    /// How every session opens the store.
+    fn options(&self) -> Options {
+        let options = match self {
+            // What the disk does is not looked at here.
+            Place::Directory(dir) => Tracker::options(dir.path().join("store")).durability(Durability::NoSync),
+            Place::Memory(memory) => Tracker::over(":memory:", Arc::new(memory.clone())),
+            #[cfg(all(feature = "postgres", unix))]
+            Place::Server(namespace, _) => Tracker::options(&namespace.url),
+        };
+        common(options)
+    }
+
+    /// How to open one that is not there.
+    fn missing(&self) -> Options {
+        common(match self {
+            Place::Directory(dir) => Tracker::options(dir.path().join("new")),
+            Place::Memory(_) => Tracker::over(":memory:", Arc::new(Memory::new())),
+            #[cfg(all(feature = "postgres", unix))]
+            Place::Server(_, new) => Tracker::options(&new.url),
+        })
+    }
+
+    /// Whether that is there now.
+    fn was_made(&self) -> bool {
+        match self {
+            Place::Directory(dir) => dir.path().join("new").exists(),
+            // Nobody else has it.
+            Place::Memory(_) => false,
+            #[cfg(all(feature = "postgres", unix))]
+            Place::Server(_, new) => new.is_there(),
+        }
+    }
+
+    fn max_key_size(&self) -> u32 {
+        match self {
+            Place::Directory(_) => lmdb::MAX_KEY_SIZE,
+            Place::Memory(_) => memory::MAX_KEY_SIZE,
+            #[cfg(all(feature = "postgres", unix))]
+            Place::Server(..) => tracker_host::store::postgres::MAX_KEY_SIZE,
+        }
+    }
+
+    /// Read transactions that keep the engine from forgetting what they see.
+    fn open_transactions(&self, good: &Tracker) -> usize {
+        match self {
+            Place::Directory(_) => good.environment_stats().unwrap().active_readers.unwrap().len(),
+            Place::Memory(_) => 0,
+            #[cfg(all(feature = "postgres", unix))]
+            Place::Server(namespace, _) => namespace.open_transactions(),
+        }
+    }
+}
+
+fn common(options: Options) -> Options {
     static CODE: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
-    let cache = CodeCache::Directory(CODE.path().join("code"));
-    Tracker::options(store).durability(Durability::NoSync).code_cache(cache).clock(ticking())
+    options.code_cache(CodeCache::Directory(CODE.path().join("code"))).clock(ticking())
 }
 
 /// A store with some records, which a session reads all the time.
 pub struct Scene {
     good: Tracker,
-    dir: TempDir,
+    place: Place,
     stop: Arc<AtomicBool>,
     reads: Arc<AtomicU64>,
     reader: Option<JoinHandle<()>>,
 }
 
 impl Scene {
-    pub fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mut good = options(&dir.path().join("store")).open().unwrap();
+    pub fn on_lmdb() -> Option<Self> {
+        Some(Self::new(Place::Directory(tempfile::tempdir().unwrap())))
+    }
+
+    pub fn in_memory() -> Option<Self> {
+        Some(Self::new(Place::Memory(Memory::new())))
+    }
+
+    /// None, and says so, where there is no server.
+    #[cfg(all(feature = "postgres", unix))]
+    pub fn on_postgres() -> Option<Self> {
+        Some(Self::new(Place::Server(Namespace::new()?, Namespace::new()?)))
+    }
+
+    fn new(place: Place) -> Self {
+        let mut good = place.options().open().unwrap();
         good.upsert_file("/kept.rs", 1.0, 2, "hash", 0, 2, 7, &["context:kept".into()]).unwrap();
         good.upsert_symbol("/kept.rs", "main", "function", 1, None, 0, 1, 8).unwrap();
         good.set_metadata("kept", "1").unwrap();
@@ -94,17 +194,17 @@ impl Scene {
                 }
             }
         });
-        Scene { good, dir, stop, reads, reader: Some(reader) }
+        Scene { good, place, stop, reads, reader: Some(reader) }
     }
 
-    /// Where the store is.
-    pub fn path(&self) -> PathBuf {
-        self.good.path().to_owned()
+    /// The longest key that the engine takes.
+    pub fn max_key_size(&self) -> usize {
+        self.place.max_key_size() as usize
     }
 
     /// How to open the store.
     pub fn options(&self) -> Options {
-        options(&self.path())
+        self.place.options()
     }
 
     /// A session of the tracker on it.
@@ -123,10 +223,9 @@ impl Scene {
     /// another, and a store that is not there is not made for it.
     pub fn refused(&mut self, component: &[u8], limits: Limits) -> Error {
         let file = File::new(component);
-        let open = |path: &Path| options(path).component(file.source()).limits(limits.clone()).open();
-        let error = open(&self.path()).map(drop).unwrap_err();
-        let new = self.dir.path().join("new");
-        assert!(open(&new).is_err() && !new.exists());
+        let open = |options: Options| options.component(file.source()).limits(limits.clone()).open();
+        let error = open(self.options()).map(drop).unwrap_err();
+        assert!(open(self.place.missing()).is_err() && !self.place.was_made());
         let old = self.options().limits(limits.clone()).open().unwrap();
         assert!(old.replace_component(&file.source()).is_err());
         self.unharmed(old);
@@ -143,9 +242,8 @@ impl Scene {
         // Another session writes while this one is still there.
         let mut other = self.good.try_clone().unwrap();
         in_time(move || other.set_metadata("written", "1").unwrap());
-        // No read transaction keeps old pages alive: there is the reader's, if any, and that of the look.
-        let open = || self.good.environment_stats().unwrap().active_readers.unwrap().len();
-        until("the end of all read transactions", || open() <= 2);
+        // No read transaction keeps what is old alive: there is the reader's, if any, and that of the look.
+        until("the end of all read transactions", || self.place.open_transactions(&self.good) <= 2);
         // The session itself can be used again, with a component that behaves.
         session.replace_component(&ComponentSource::Embedded).unwrap();
         assert_eq!(session.get_metadata("kept").unwrap().as_deref(), Some("1"));

@@ -6,16 +6,24 @@ use tracker_host::wasmtime::component::Val;
 use tracker_host::{Clock, Error, Tracker};
 
 use super::guest::Guest;
-use super::scene::{Scene, brief, limits, read, write};
+use super::scene::{Scene, brief, in_time, limits, over_every_engine, read, write};
+
+over_every_engine!(
+    a_call_that_does_not_end_is_ended_at_its_deadline,
+    a_call_by_name_and_the_calls_of_a_batch_have_deadlines,
+    a_component_that_does_not_start_is_refused_at_the_deadline,
+    conflicts_without_end_are_given_up_and_hold_no_lock_meanwhile,
+    a_call_that_is_run_again_has_one_deadline_for_all_attempts,
+    a_long_write_is_interrupted_in_the_middle,
+    who_waits_for_a_hostile_writer_gets_a_turn,
+);
 
 /// An endless loop around something.
 fn forever(body: &str) -> String {
     format!("(call $open) (loop {body} (br 0)) unreachable")
 }
 
-#[test]
-fn a_call_that_does_not_end_is_ended_at_its_deadline() {
-    let mut scene = Scene::new();
+fn a_call_that_does_not_end_is_ended_at_its_deadline(mut scene: Scene) {
     let again = "(call $txn.drop (global.get $txn))";
     let cases = [
         Guest::new().reads("(call $spin) unreachable"),
@@ -35,9 +43,7 @@ fn a_call_that_does_not_end_is_ended_at_its_deadline() {
     }
 }
 
-#[test]
-fn a_call_by_name_and_the_calls_of_a_batch_have_deadlines() {
-    let mut scene = Scene::new();
+fn a_call_by_name_and_the_calls_of_a_batch_have_deadlines(mut scene: Scene) {
     let error = scene.fails(&Guest::new().reads("(call $spin) unreachable"), brief(), |session| {
         session.call_dynamic("get-metadata", &[Val::String("a".into())])
     });
@@ -52,13 +58,12 @@ fn a_call_by_name_and_the_calls_of_a_batch_have_deadlines() {
     }
 }
 
-#[test]
-fn a_component_that_does_not_start_is_refused_at_the_deadline() {
+fn a_component_that_does_not_start_is_refused_at_the_deadline(mut scene: Scene) {
     let guest = Guest::new().with("(func $go (call $spin)) (start $go)");
-    let error = Scene::new().refused(&guest.component(), brief());
+    let error = scene.refused(&guest.component(), brief());
     assert!(matches!(error, Error::Deadline(_)), "{error:?}");
     let guest = Guest::new().function("get-import-state", "(call $spin) unreachable");
-    let error = Scene::new().refused(&guest.component(), brief());
+    let error = scene.refused(&guest.component(), brief());
     assert!(matches!(error, Error::Deadline(_)), "{error:?}");
 }
 
@@ -69,17 +74,13 @@ const CONFLICT: &str = "
     (i32.store (i32.const 16528) (i32.const 5))
     (i32.const 16512)";
 
-#[test]
-fn conflicts_without_end_are_given_up_and_hold_no_lock_meanwhile() {
-    let mut scene = Scene::new();
+fn conflicts_without_end_are_given_up_and_hold_no_lock_meanwhile(mut scene: Scene) {
     let guest = Guest::new().writes(format!("(call $open) (call $write) (call $put) {CONFLICT}"));
     let error = scene.fails(&guest, limits(|_| {}), write);
     assert!(matches!(error, Error::Conflict(_)), "{error:?}");
 }
 
-#[test]
-fn a_call_that_is_run_again_has_one_deadline_for_all_attempts() {
-    let mut scene = Scene::new();
+fn a_call_that_is_run_again_has_one_deadline_for_all_attempts(mut scene: Scene) {
     // Each attempt takes 200 ms of a clock that the guest looks at.
     let guest = Guest::new()
         .with(
@@ -102,9 +103,7 @@ fn a_call_that_is_run_again_has_one_deadline_for_all_attempts() {
     scene.unharmed(session);
 }
 
-#[test]
-fn a_long_write_is_interrupted_in_the_middle() {
-    let mut scene = Scene::new();
+fn a_long_write_is_interrupted_in_the_middle(mut scene: Scene) {
     // Two million puts of 19 bytes in one crossing, in no order. The guest does
     // nothing afterwards where wasmtime would look at the deadline.
     let guest = Guest::new()
@@ -131,9 +130,7 @@ fn a_long_write_is_interrupted_in_the_middle() {
     assert!(matches!(error, Error::Deadline(_)), "{error:?}");
 }
 
-#[test]
-fn who_waits_for_a_hostile_writer_gets_a_turn() {
-    let scene = Scene::new();
+fn who_waits_for_a_hostile_writer_gets_a_turn(scene: Scene) {
     let guest = Guest::new().writes("(call $open) (call $write) (call $put) (call $spin) unreachable");
     let mut evil = scene.session(&guest, brief());
     let stop = std::sync::atomic::AtomicBool::new(false);
@@ -152,4 +149,25 @@ fn who_waits_for_a_hostile_writer_gets_a_turn() {
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
     assert_eq!(good.get_metadata("turn").unwrap().as_deref(), Some("2"));
+}
+
+/// Waiting for a server is not time of the component's own, within reason: each
+/// of these look-ups takes microseconds, and waits for milliseconds.
+#[cfg(all(feature = "postgres", unix))]
+#[test]
+fn who_does_nothing_but_ask_a_slow_server_is_ended() {
+    let Some(namespace) = crate::support::postgres::Namespace::new() else { return };
+    let proxy = crate::support::proxy::Proxy::to(namespace.address());
+    let mut limits = brief();
+    limits.server_waits = 3;
+    let look_up = "(call $store.get (i32.const 0) (i32.const 16704) (i32.const 5) (i32.const 16384))";
+    let guest = Guest::new().reads(forever(look_up)).file();
+    let options = Tracker::options(namespace.through(&proxy.address)).limits(limits);
+    let mut session = options.component(guest.source()).open().unwrap();
+    proxy.delay(Duration::from_millis(30));
+    let begun = Instant::now();
+    let error = in_time(move || read(&mut session).unwrap_err());
+    assert!(matches!(error, Error::Deadline(_)), "{error:?}");
+    // Not before it has had all of its time.
+    assert!(begun.elapsed() > brief().call_deadline * 3, "{:?}", begun.elapsed());
 }

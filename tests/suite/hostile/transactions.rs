@@ -3,7 +3,18 @@
 use tracker_host::{Error, Limits, Tracker};
 
 use super::guest::Guest;
-use super::scene::{Scene, read, said, write};
+use super::scene::{Scene, over_every_engine, read, said, write};
+
+over_every_engine!(
+    transactions_are_limited_and_end_with_the_call,
+    a_write_that_is_not_committed_is_as_if_it_had_not_been,
+    a_batch_holds_the_lock_no_longer_than_the_caller_has_it_open,
+    a_handle_that_was_given_back_is_of_no_use,
+    a_handle_cannot_be_made_up,
+    a_read_transaction_cannot_be_written_to,
+    nothing_can_be_called_while_the_host_writes_an_answer,
+    functions_that_a_tracker_does_not_have_leave_nothing_open_and_give_out_no_handles,
+);
 
 /// Begins a write and puts entries that would damage the store.
 const DIRTY: &str = "(call $open) (call $write) (call $put)";
@@ -11,9 +22,7 @@ const DIRTY: &str = "(call $open) (call $write) (call $put)";
 /// `invalid-argument("")`.
 const REFUSAL: &str = "(i32.store8 (i32.const 16512) (i32.const 1)) (i32.const 16512)";
 
-#[test]
-fn transactions_are_limited_and_end_with_the_call() {
-    let mut scene = Scene::new();
+fn transactions_are_limited_and_end_with_the_call(mut scene: Scene) {
     let guest = Guest::new().reads(
         "(call $open)
          (loop
@@ -25,9 +34,7 @@ fn transactions_are_limited_and_end_with_the_call() {
     assert!(said(&error).contains("8 transactions, the limit"), "{error:?}");
 }
 
-#[test]
-fn a_write_that_is_not_committed_is_as_if_it_had_not_been() {
-    let mut scene = Scene::new();
+fn a_write_that_is_not_committed_is_as_if_it_had_not_been(mut scene: Scene) {
     assert!(scene.traps(&Guest::new().writes(format!("{DIRTY} unreachable")), write).contains("unreachable"));
     let error = scene.fails(&Guest::new().writes(format!("{DIRTY} {REFUSAL}")), Limits::default(), write);
     assert!(matches!(error, Error::InvalidArgument(_)), "{error:?}");
@@ -43,9 +50,7 @@ fn a_write_that_is_not_committed_is_as_if_it_had_not_been() {
     assert!(matches!(&error, Error::Nonsense(_)), "{error:?}");
 }
 
-#[test]
-fn a_batch_holds_the_lock_no_longer_than_the_caller_has_it_open() {
-    let mut scene = Scene::new();
+fn a_batch_holds_the_lock_no_longer_than_the_caller_has_it_open(mut scene: Scene) {
     let begin = Guest::new().function("begin-batch", format!("{DIRTY} (i32.const 1024)"));
     let end = |session: &mut Tracker| session.begin_batch().and_then(|()| session.end_batch());
     let abort = |session: &mut Tracker| session.begin_batch().and_then(|()| session.abort_batch());
@@ -81,9 +86,7 @@ fn a_batch_holds_the_lock_no_longer_than_the_caller_has_it_open() {
     }
 }
 
-#[test]
-fn a_handle_that_was_given_back_is_of_no_use() {
-    let mut scene = Scene::new();
+fn a_handle_that_was_given_back_is_of_no_use(mut scene: Scene) {
     let count = "(call $txn.count (global.get $txn) (i32.const 0) (i32.const 16384))";
     let drop = "(call $txn.drop (global.get $txn))";
     let commit = "(call $txn.commit (global.get $txn) (i32.const 16384))";
@@ -96,9 +99,7 @@ fn a_handle_that_was_given_back_is_of_no_use() {
     }
 }
 
-#[test]
-fn a_handle_cannot_be_made_up() {
-    let mut scene = Scene::new();
+fn a_handle_cannot_be_made_up(mut scene: Scene) {
     // Each session has handles of its own: that another has a transaction open does not help.
     // (Its table is made before, which takes a write.)
     read(&mut scene.session(&Guest::new().reads("(call $open) (i32.const 1024)"), Limits::default())).unwrap();
@@ -121,18 +122,14 @@ fn a_handle_cannot_be_made_up() {
     scene.unharmed(other);
 }
 
-#[test]
-fn a_read_transaction_cannot_be_written_to() {
-    let message =
-        Scene::new().traps(&Guest::new().writes("(call $open) (call $read) (call $put) (i32.const 1024)"), write);
+fn a_read_transaction_cannot_be_written_to(mut scene: Scene) {
+    let message = scene.traps(&Guest::new().writes("(call $open) (call $read) (call $put) (i32.const 1024)"), write);
     assert!(message.contains("a read transaction was written to"), "{message}");
 }
 
 /// The soundness of lending: while an answer is written into the component's
 /// memory, from where it is in the store, the component cannot change the store.
-#[test]
-fn nothing_can_be_called_while_the_host_writes_an_answer() {
-    let mut scene = Scene::new();
+fn nothing_can_be_called_while_the_host_writes_an_answer(mut scene: Scene) {
     let plain =
         "(local.set $x (global.get $heap)) (global.set $heap (i32.add (local.get $x) (local.get 3))) (local.get $x)";
     for call in [
@@ -163,9 +160,7 @@ fn nothing_can_be_called_while_the_host_writes_an_answer() {
     }
 }
 
-#[test]
-fn functions_that_a_tracker_does_not_have_leave_nothing_open_and_give_out_no_handles() {
-    let mut scene = Scene::new();
+fn functions_that_a_tracker_does_not_have_leave_nothing_open_and_give_out_no_handles(mut scene: Scene) {
     let guest = Guest::new()
         .wit(&[
             ("begin-batch: func()", "leave: func();\n leak: func() -> transaction;\n begin-batch: func()"),

@@ -55,20 +55,28 @@ fn look_ups_and_short_lists_take_a_few_round_trips_whatever_the_store_holds() {
         let explain = tracker.take_explain();
         assert!(explain.round_trips <= 10, "{explain:?}");
         crate::support::figure("round trips of upsert-file", explain.round_trips);
-        // However many: looked up together.
-        for many in [10, 200] {
-            let symbols: Vec<SymbolUpsert> = (0..many).map(|line| symbol(n, line)).collect();
+        // However many: looked up together, and the keys that they lose, too.
+        for (many, what) in [(10, "10"), (200, "200"), (200, "200 with other keys")] {
+            let other = if what.ends_with("keys") { 500 } else { 0 };
+            let symbols: Vec<SymbolUpsert> = (0..many).map(|line| symbol(n, line, other)).collect();
             tracker.take_explain();
             tracker.replace_symbols(&format!("/new/{n}"), &symbols).unwrap();
             let explain = tracker.take_explain();
-            assert!(explain.round_trips <= 20, "{many}: {explain:?}");
-            crate::support::figure(&format!("round trips of replace-symbols of {many}"), explain.round_trips);
+            assert!(explain.round_trips <= 20, "{what}: {explain:?}");
+            crate::support::figure(&format!("round trips of replace-symbols of {what}"), explain.round_trips);
         }
+    }
+    for n in 1..=2 {
+        tracker.take_explain();
+        tracker.delete_file(&format!("/new/{n}")).unwrap();
+        let explain = tracker.take_explain();
+        assert!(explain.round_trips <= 20, "{explain:?}");
+        crate::support::figure("round trips of delete-file with 200 symbols", explain.round_trips);
     }
     assert_eq!(tracker.verify().unwrap().errors, 0);
 }
 
-fn symbol(file: u64, line: u64) -> SymbolUpsert {
+fn symbol(file: u64, line: u64, other: u64) -> SymbolUpsert {
     SymbolUpsert {
         name: format!("symbol{line}"),
         kind: "function".into(),
@@ -76,7 +84,7 @@ fn symbol(file: u64, line: u64) -> SymbolUpsert {
         line_end: None,
         blob_offset: 0,
         blob_length: 1,
-        key_hash: file * 1000 + line,
+        key_hash: file * 1000 + other + line,
     }
 }
 

@@ -18,6 +18,9 @@ const INSTALL: &str = "run tests/postgres.sh, or set TRACKER_POSTGRES to a URL";
 /// A store of a test's own on a server. Its tables are removed with it.
 pub struct Namespace {
     pub url: String,
+    /// What its connections call themselves.
+    application: String,
+    server: String,
 }
 
 impl Namespace {
@@ -38,10 +41,27 @@ impl Namespace {
     /// One on this server.
     pub fn on(server: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("test \"{}\" {}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let name = name.replace(' ', "%20").replace('"', "%22");
+        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let application = format!("test-{process}-{number}");
         let mark = if server.contains('?') { '&' } else { '?' };
-        Namespace { url: format!("{server}{mark}namespace={name}") }
+        let url = format!("{server}{mark}application_name={application}&namespace=test%20%22{process}%22%20{number}");
+        Namespace { url, application, server: server.to_owned() }
+    }
+
+    /// Whether there is a store.
+    pub fn is_there(&self) -> bool {
+        Postgres::open(&self.url, Options { create: false, ..Options::default() }).is_ok()
+    }
+
+    /// Transactions that are open on the server and wait for their client. It
+    /// takes PostgreSQL's psql to see them.
+    pub fn open_transactions(&self) -> usize {
+        let Some(bin) = programs() else { return 0 };
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = '{}' AND state LIKE 'idle in transaction%'",
+            self.application
+        );
+        psql(&bin, &self.server, &sql).parse().unwrap()
     }
 
     pub fn engine(&self) -> Postgres {
@@ -96,6 +116,13 @@ fn unprivileged(program: impl AsRef<std::ffi::OsStr>) -> Command {
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What a statement answers.
+fn psql(bin: &Path, server: &str, sql: &str) -> String {
+    let output = Command::new(bin.join("psql")).args([server, "-Atqc", sql]).output().unwrap();
+    assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// A PostgreSQL server of the test's own.
@@ -235,11 +262,7 @@ impl Server {
 
     /// Runs SQL as the owner.
     pub fn sql(&self, sql: &str) -> String {
-        let mut psql = Command::new(self.bin.join("psql"));
-        psql.args(["-h", "127.0.0.1", "-U", "tracker", "-d", "postgres", "-Atqc", sql, "-p"]);
-        let output = psql.arg(self.port.to_string()).output().unwrap();
-        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        psql(&self.bin, &self.url(), sql)
     }
 
     pub fn url(&self) -> String {

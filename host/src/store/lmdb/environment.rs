@@ -13,7 +13,8 @@ use super::exclusive;
 use super::gate::{Gate, Pass, Refused};
 use super::transaction::{ReadTransaction, WriteTransaction, get};
 use super::turn::{Turns, Writer};
-use super::{Durability, MAX_KEY_SIZE, MAX_TABLES, OpenError, Options, Snapshot};
+use super::{Durability, MAX_KEY_SIZE, MAX_TABLES, OpenError, Options};
+use crate::store::Snapshot;
 use crate::store::engine::{Engine, Handle, StoreError, Transaction};
 use crate::{lend, place};
 
@@ -481,7 +482,7 @@ impl Engine for Environment {
     }
 
     fn snapshot(&self) -> Result<Arc<dyn Engine>, StoreError> {
-        Ok(Arc::new(Snapshot::new(self)?))
+        Ok(Arc::new(Snapshot::new(self.clone(), self.begin_read()?)))
     }
 
     fn max_key_size(&self) -> u32 {

@@ -18,7 +18,6 @@ mod gate;
 #[cfg(target_pointer_width = "64")]
 mod pages;
 mod readers;
-mod snapshot;
 mod stats;
 mod sync;
 mod transaction;
@@ -31,7 +30,6 @@ pub use exclusive::Exclusive;
 #[cfg(target_pointer_width = "64")]
 pub use pages::PageReport;
 pub use readers::Reader;
-pub use snapshot::Snapshot;
 pub use stats::{EnvironmentStats, TableStats};
 
 /// The longest key of a default build of LMDB.

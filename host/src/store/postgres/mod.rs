@@ -20,7 +20,6 @@ mod passfile;
 mod pool;
 mod session;
 mod settings;
-mod snapshot;
 mod statements;
 mod tables;
 mod tls;
@@ -34,13 +33,13 @@ use std::time::Duration;
 
 pub use error::{OpenError, ServerError};
 
+use super::Snapshot;
 use super::engine::{Engine, Handle, StoreError, TableSize, Transaction, Waits};
 use connection::Connection;
 use error::Failure;
 use pool::Pool;
 use session::Session;
 use settings::Settings;
-use snapshot::Snapshot;
 use statements::{BEGIN_READ, BEGIN_WRITE, Statements};
 use transaction::{ReadTransaction, WriteTransaction};
 
@@ -289,7 +288,9 @@ impl Engine for Postgres {
     }
 
     fn snapshot(&self) -> Result<Arc<dyn Engine>, StoreError> {
-        Ok(Arc::new(Snapshot::new(self)?))
+        let transaction = self.read();
+        transaction.session().begin()?;
+        Ok(Arc::new(Snapshot::new(self.clone(), Box::new(transaction))))
     }
 
     fn max_key_size(&self) -> u32 {

@@ -67,16 +67,15 @@ def _scan(txn: lmdb.Transaction[bytes], table: Any, start: bytes, end: bytes, de
         raise engine_error("read the store", error) from error
 
 
-class ReadTransaction:
-    """A snapshot."""
-
-    writable = False
+class _Reads:
+    """What every transaction reads with."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._txn: lmdb.Transaction[bytes] | None = environment.begin(write=False)
+        self._txn: lmdb.Transaction[bytes] | None = None
 
     def _live(self) -> lmdb.Transaction[bytes]:
+        """LMDB's transaction, while this one may be used."""
         if self._txn is None:
             raise StoreError.closed("the transaction is over")
         return self._txn
@@ -89,6 +88,16 @@ class ReadTransaction:
 
     def count(self, table: int) -> int:
         return self._live().stat(self._environment.tables[table])["entries"]
+
+
+class ReadTransaction(_Reads):
+    """A snapshot."""
+
+    writable = False
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self._txn = environment.begin(write=False)
 
     def write(self, ops: list[Op]) -> None:
         raise StoreError("read-only", "a read transaction cannot write")
@@ -103,7 +112,7 @@ class ReadTransaction:
             self._environment.gate.leave()
 
 
-class WriteTransaction:
+class WriteTransaction(_Reads):
     """A write transaction. It keeps what was written, to write it again after the map had to grow."""
 
     writable = True
@@ -111,11 +120,10 @@ class WriteTransaction:
     def __init__(self, environment: Environment) -> None:
         if environment.settings.read_only:
             raise StoreError("read-only", "the store is open for reading only")
-        self._environment = environment
+        super().__init__(environment)
         self._thread = threading.get_ident()
         self._log: list[list[Op]] = []
         self._writer = False
-        self._txn: lmdb.Transaction[bytes] | None = None
         environment.enter_writer()
         self._writer = True
         try:
@@ -133,18 +141,7 @@ class WriteTransaction:
     def _live(self) -> lmdb.Transaction[bytes]:
         if threading.get_ident() != self._thread:
             raise StoreError.closed("a write transaction can only be used on the thread that began it")
-        if self._txn is None:
-            raise StoreError.closed("the transaction is over")
-        return self._txn
-
-    def get(self, table: int, key: bytes) -> bytes | None:
-        return _get(self._live(), self._environment.tables[table], key)
-
-    def scan(self, table: int, start: bytes, end: bytes, descending: bool, visit: Visitor) -> None:
-        _scan(self._live(), self._environment.tables[table], start, end, descending, visit)
-
-    def count(self, table: int) -> int:
-        return self._live().stat(self._environment.tables[table])["entries"]
+        return super()._live()
 
     def write(self, ops: list[Op]) -> None:
         txn = self._live()
