@@ -405,7 +405,9 @@ impl<'t> Writer<'t> {
             let mut wanted = Vec::new();
             for (table, key_hash, Net { removed, .. }) in of_table {
                 let lost = !removed.is_empty()
-                    && self.get_physical(*table, &key_hash.to_be_bytes())?.is_some_and(|first| removed.contains(&first));
+                    && self
+                        .get_physical(*table, &key_hash.to_be_bytes())?
+                        .is_some_and(|first| removed.contains(&first));
                 wanted.push((*key_hash, if lost { removed.len() + 1 } else { 0 }));
             }
             let lost: Vec<(u64, usize)> = wanted.iter().copied().filter(|(_, limit)| *limit > 0).collect();

@@ -144,7 +144,8 @@ impl TableSize {
 pub trait Engine: Send + Sync {
     /// Opens tables, creating missing ones in one write transaction; takes no
     /// write lock where none is missing. A missing table of a read-only engine
-    /// is none. The first name is the owner's: see `store.open`.
+    /// is none. The first name is the owner's: see `store.open`. Names have 1
+    /// to [`MAX_TABLE_NAME`] bytes and no NUL.
     fn open_tables(&self, names: &[String]) -> Result<Vec<Option<Handle>>, StoreError>;
     /// Begins a read transaction on a snapshot.
     fn begin_read(&self) -> Result<Box<dyn Transaction>, StoreError>;
@@ -212,6 +213,18 @@ pub trait Transaction: Send {
     fn write(&mut self, packed: &[u8], tables: &[Option<Handle>]) -> Result<(), StoreError>;
     /// Commits.
     fn commit(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// The longest name of a table in bytes, in every engine: in LMDB names are keys, too.
+pub const MAX_TABLE_NAME: usize = 511;
+
+/// Refuses names that not every engine can give a table.
+pub(crate) fn check_table_names(names: &[String]) -> Result<(), StoreError> {
+    let wrong = |name: &&String| name.is_empty() || name.contains('\0') || name.len() > MAX_TABLE_NAME;
+    match names.iter().find(wrong) {
+        Some(name) => Err(StoreError::Other(format!("{name:?} cannot be the name of a table"))),
+        None => Ok(()),
+    }
 }
 
 /// Applies packed operations, which have been checked, one by one.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use wasmtime::component::{Linker, Resource, ResourceType, WasmList};
 use wasmtime::{AsContextMut, Result, StoreContextMut, Trap, bail};
 
-use super::engine::{Handle, Range, StoreError, Wanted};
+use super::engine::{Handle, Range, StoreError, Wanted, check_table_names};
 use super::{OpenTransaction, StoreCtx, StoreHostView, StoreView, Tables, packed};
 use crate::bindings::galaxybrain::tracker::store::{Access, Direction, Error, Page};
 use crate::lend::lend;
@@ -101,7 +101,7 @@ impl StoreCtx {
             bail!("{} tables were asked for; the limit is {}", names.len(), self.limits.tables);
         }
         self.note(None, |_, _| {});
-        Ok(match self.engine.open_tables(&names) {
+        Ok(match check_table_names(&names).and_then(|()| self.engine.open_tables(&names)) {
             Ok(handles) => {
                 self.tables = Some(Tables { handles, names });
                 Ok(())

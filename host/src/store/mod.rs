@@ -48,7 +48,8 @@ use std::time::Duration;
 use wasmtime::component::ResourceTable;
 
 pub use engine::{
-    Engine, Handle, Range, StoreError, TableSize, Transaction, ValueVisitor, Visitor, Waits, Wanted, each_op,
+    Engine, Handle, MAX_TABLE_NAME, Range, StoreError, TableSize, Transaction, ValueVisitor, Visitor, Waits, Wanted,
+    each_op,
 };
 pub use host::add_to_linker;
 #[cfg(feature = "postgres")]

@@ -15,14 +15,12 @@ use super::transaction::{ReadTransaction, WriteTransaction, get};
 use super::turn::{Turns, Writer};
 use super::{Durability, MAX_KEY_SIZE, MAX_TABLES, OpenError, Options};
 use crate::store::Snapshot;
-use crate::store::engine::{Engine, Handle, StoreError, Transaction};
+use crate::store::engine::{Engine, Handle, StoreError, Transaction, check_table_names};
 use crate::{lend, place};
 
 /// A table: bytes to bytes.
 pub(super) type Table = Database<'static, Bytes, Bytes>;
 
-/// The longest name of a table: names are keys, too.
-const MAX_NAME: usize = MAX_KEY_SIZE as usize;
 /// How long a resize waits for the transactions of this process to end.
 pub(super) const RESIZE_PATIENCE: Duration = Duration::from_secs(10);
 /// How often opening is tried again while another process creates or closes the environment, and how soon.
@@ -440,9 +438,7 @@ impl Shared {
 impl Engine for Environment {
     fn open_tables(&self, names: &[String]) -> Result<Vec<Option<Handle>>, StoreError> {
         let shared = &self.shared;
-        if let Some(name) = names.iter().find(|name| name.is_empty() || name.contains('\0') || name.len() > MAX_NAME) {
-            return Err(StoreError::Other(format!("{name:?} cannot be the name of a table")));
-        }
+        check_table_names(names)?;
         let mut known = shared.names.lock().unwrap_or_else(PoisonError::into_inner);
         if names.iter().any(|name| !known.contains_key(name)) {
             for (name, table) in shared.find_or_create(names)? {
