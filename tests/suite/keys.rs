@@ -1,6 +1,7 @@
 //! Keys that LMDB cannot hold as they are: empty, too long, shared.
 
 use tracker_host::Tracker;
+use tracker_host::types::SymbolUpsert;
 
 use crate::support::{Fresh, fresh};
 
@@ -138,5 +139,46 @@ fn key_hashes_cover_all_of_u64() {
     for key in fixture.manifest["edge_keys"].as_array().unwrap() {
         let key = key.as_u64().unwrap();
         assert_eq!(tracker.get_symbol_by_key(key).unwrap().unwrap().key_hash, key);
+    }
+}
+
+/// A thousand key hashes have two owners or three. The first lose some of them:
+/// neighbours, and some with hundreds of others between.
+#[test]
+fn the_next_owner_of_many_shared_key_hashes_is_found() {
+    let Fresh { mut tracker, dir: _dir } = fresh();
+    let symbols = |keep: &dyn Fn(u64) -> bool| -> Vec<SymbolUpsert> {
+        let all = (0..1000).filter(|key_hash| keep(*key_hash));
+        let symbol = |key_hash: u64| SymbolUpsert {
+            name: format!("s{key_hash}"),
+            kind: "function".into(),
+            line_start: 1,
+            line_end: None,
+            blob_offset: 0,
+            blob_length: 1,
+            key_hash,
+        };
+        all.map(symbol).collect()
+    };
+    for path in ["/a", "/b", "/c"] {
+        tracker.upsert_file(path, 1.0, 1, "h", 0, 1, 1, &[]).unwrap();
+    }
+    tracker.replace_symbols("/a", &symbols(&|_| true)).unwrap();
+    tracker.replace_symbols("/b", &symbols(&|_| true)).unwrap();
+    tracker.replace_symbols("/c", &symbols(&|key_hash| key_hash % 3 == 0)).unwrap();
+    let lost = |key_hash: u64| matches!(key_hash, 0 | 1 | 2 | 66 | 67 | 300 | 999);
+    tracker.replace_symbols("/a", &symbols(&|key_hash| !lost(key_hash))).unwrap();
+    clean(&mut tracker);
+    for key_hash in 0..1000 {
+        let owner = tracker.get_symbol_by_key(key_hash).unwrap().unwrap().file_path;
+        assert_eq!(owner, if lost(key_hash) { "/b" } else { "/a" }, "{key_hash}");
+    }
+    // All at once, where some have one owner more and some have none.
+    tracker.delete_file("/a").unwrap();
+    tracker.delete_file("/b").unwrap();
+    clean(&mut tracker);
+    for key_hash in 0..1000 {
+        let owner = tracker.get_symbol_by_key(key_hash).unwrap().map(|symbol| symbol.file_path);
+        assert_eq!(owner.as_deref(), (key_hash % 3 == 0).then_some("/c"), "{key_hash}");
     }
 }

@@ -85,8 +85,8 @@ impl Lent {
     fn with<'a, T>(&'a self, read: impl FnOnce(&'a dyn Transaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let transaction = self.transaction.as_deref().ok_or(StoreError::Closed("the transaction is over"))?;
         read(transaction).map_err(|error| match error {
-            // Run again it would find another snapshot, if any.
-            StoreError::Conflict => StoreError::SnapshotLost,
+            // Run again it would find another snapshot, if any. `Closed` is what follows.
+            StoreError::Conflict | StoreError::Closed(_) => StoreError::SnapshotLost,
             error => error,
         })
     }

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tracker_host::store::Engine;
 use tracker_host::store::postgres::{Options, Postgres};
+use tracker_host::store::{Engine, StoreError};
 use tracker_host::{Error, Tracker};
 
 use super::{increment, table, value};
@@ -53,6 +53,23 @@ fn a_server_that_restarts_is_waited_for() {
     assert_eq!(tracker.get_metadata("b").unwrap(), None);
     tracker.set_metadata("b", "2").unwrap();
     figure("calls while a server restarted", made);
+}
+
+#[test]
+fn a_snapshot_is_lost_with_its_connection_and_says_so() {
+    let Some(mut server) = Server::start(&["fsync=off"]) else { return };
+    let engine = Namespace::on(&server.url()).engine();
+    let t = table(&engine)[0].unwrap();
+    let snapshot = engine.snapshot().unwrap();
+    assert_eq!(snapshot.begin_read().unwrap().get(t, b"a").unwrap(), None);
+    server.restart(Duration::ZERO);
+    // For good: what another connection sees is not what this one saw.
+    for _ in 0..2 {
+        let read = snapshot.begin_read().unwrap();
+        let lost = read.get(t, b"a");
+        assert!(matches!(lost, Err(StoreError::SnapshotLost)), "{lost:?}");
+    }
+    assert_eq!(value(&engine, t, b"a"), None);
 }
 
 #[test]
