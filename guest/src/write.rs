@@ -5,7 +5,9 @@
 //! records go through the collected changes. What many records of a call share
 //! (owners, groups, tallies, counters) is accumulated and settled once.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod owners;
+
+use std::collections::BTreeMap;
 
 use crate::bytes;
 use crate::error::{Error, Result};
@@ -13,16 +15,12 @@ use crate::index::{self, Fact, Facts, Sink, Tally};
 use crate::key::{self, Key};
 use crate::pending::Pending;
 use crate::record::{self, Record};
-use crate::scan::Scan;
 use crate::store::Transaction;
 use crate::table::{Counter, Table};
 use crate::view::{Many, Stored, View};
 
 /// A call that rebuilds or imports a lot sends its changes on when they reach this many bytes.
 const FLUSH_BYTES: usize = 4 << 20;
-
-/// How many entries a scan for key hashes passes over before it looks for the next one.
-const PASSED: u32 = 64;
 
 /// A record is added to or removed from what a key stands for.
 struct Change<K> {
@@ -342,123 +340,6 @@ impl<'t> Writer<'t> {
                 self.delete(table, &key);
             } else {
                 self.put(table, &key, &index::group::write(table, &members));
-            }
-        }
-        Ok(())
-    }
-
-    /// All records that have a key hash, first owner first, as this call sees them.
-    pub fn all_owners(&mut self, owners: Table, key_hash: u64) -> Result<Vec<Vec<u8>>> {
-        if !self.owners.is_empty() {
-            self.settle_owners()?;
-        }
-        let Some(first) = self.get_physical(owners, &key_hash.to_be_bytes())? else { return Ok(Vec::new()) };
-        let mut all = vec![first];
-        all.extend(self.more(owners, key_hash)?);
-        Ok(all)
-    }
-
-    /// The owners that are not the first, in order.
-    fn more(&mut self, owners: Table, key_hash: u64) -> Result<Vec<Vec<u8>>> {
-        Ok(self.more_of_many(owners, &[(key_hash, usize::MAX)])?.pop().unwrap_or_default())
-    }
-
-    /// The same of many key hashes, which are in ascending order, of each at
-    /// most so many. Few hashes have any, so that a page of the scan answers
-    /// for many of them.
-    fn more_of_many(&mut self, owners: Table, wanted: &[(u64, usize)]) -> Result<Vec<Vec<Vec<u8>>>> {
-        let mut more = vec![Vec::new(); wanted.len()];
-        let table = index::more_owners(owners);
-        let mut at = 0;
-        'seek: while let ([(start, _), ..], Some((last, _))) = (&wanted[at..], wanted.last()) {
-            let end = key::prefix_end(&last.to_be_bytes());
-            let mut scan = Scan::range(self.view_for(table)?, table, start.to_be_bytes().into(), end).wanted(PASSED);
-            let mut passed = 0;
-            while let Some(entry) = scan.next()? {
-                let Some((key_hash, owner)) = entry.key.split_first_chunk::<8>() else {
-                    return Err(record::corrupt(table, entry.physical));
-                };
-                let key_hash = u64::from_be_bytes(*key_hash);
-                while wanted.get(at).is_some_and(|(next, limit)| *next < key_hash || more[at].len() >= *limit) {
-                    at += 1;
-                }
-                let Some((next, _)) = wanted.get(at) else { break 'seek };
-                if *next == key_hash {
-                    more[at].push(owner.to_vec());
-                } else {
-                    passed += 1;
-                    if passed == PASSED {
-                        continue 'seek;
-                    }
-                }
-            }
-            break;
-        }
-        Ok(more)
-    }
-
-    /// For each change that takes the first owner away the one that is next,
-    /// in the order of the changes.
-    fn successors(&mut self, owners: &[(Table, u64, Net)]) -> Result<Vec<Option<Vec<u8>>>> {
-        let mut successors = Vec::with_capacity(owners.len());
-        for of_table in owners.chunk_by(|(a, ..), (b, ..)| a == b) {
-            let mut wanted = Vec::new();
-            for (table, key_hash, Net { removed, .. }) in of_table {
-                let lost = !removed.is_empty()
-                    && self
-                        .get_physical(*table, &key_hash.to_be_bytes())?
-                        .is_some_and(|first| removed.contains(&first));
-                wanted.push((*key_hash, if lost { removed.len() + 1 } else { 0 }));
-            }
-            let lost: Vec<(u64, usize)> = wanted.iter().copied().filter(|(_, limit)| *limit > 0).collect();
-            let Some((table, ..)) = of_table.first() else { continue };
-            let mut more = self.more_of_many(*table, &lost)?.into_iter();
-            for ((_, limit), (.., Net { removed, .. })) in wanted.iter().zip(of_table) {
-                let more = if *limit > 0 { more.next() } else { None };
-                successors.push(more.into_iter().flatten().find(|owner| !removed.contains(owner)));
-            }
-        }
-        Ok(successors)
-    }
-
-    fn settle_owners(&mut self) -> Result<()> {
-        let owners = net(std::mem::take(&mut self.owners));
-        self.read_ahead_sorted(&owners, |key_hash| key_hash.to_be_bytes().to_vec())?;
-        let successors = self.successors(&owners)?;
-        for ((table, key_hash, Net { added, removed }), successor) in owners.into_iter().zip(successors) {
-            let key = key_hash.to_be_bytes();
-            let stored = self.get_physical(table, &key)?;
-            if let (None, [], [owner]) = (&stored, &removed[..], &added[..]) {
-                // As nearly always: the first and only one.
-                self.put_physical(table, &key, owner);
-                continue;
-            }
-            let more = index::more_owners(table);
-            let lost = stored.as_ref().is_some_and(|first| removed.contains(first));
-            for owner in removed.iter().filter(|owner| Some(*owner) != stored.as_ref()) {
-                self.delete(more, &Key::of_u64(key_hash).raw(owner));
-            }
-            let mut candidates: BTreeSet<Vec<u8>> = added.iter().cloned().collect();
-            if lost {
-                candidates.extend(successor);
-            } else {
-                candidates.extend(stored.clone());
-            }
-            let first = candidates.pop_first();
-            // Of the candidates all but the first belong into the other table;
-            // one that was there already is put again with the same empty value.
-            for owner in &candidates {
-                self.put(more, &Key::of_u64(key_hash).raw(owner), &[]);
-            }
-            match first {
-                Some(first) if Some(&first) == stored.as_ref() => {}
-                Some(first) => {
-                    if lost && !added.contains(&first) {
-                        self.delete(more, &Key::of_u64(key_hash).raw(&first));
-                    }
-                    self.put_physical(table, &key, &first);
-                }
-                None => self.pending.delete(table, &key),
             }
         }
         Ok(())

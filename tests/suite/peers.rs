@@ -1,11 +1,12 @@
 //! The benchmark's peers do equal work: they give the same answers, and what
 //! the hand-written one on LMDB writes is a sound store of the tracker.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tracker_host::bench::{Change, Peers, Source, Subject, prepare};
+use tracker_host::bench::{Change, Peer, Peers, Source, Subject, prepare};
 use tracker_host::types::{FileUpsert, SymbolUpsert};
 use tracker_host::{Clock, Tracker};
 
@@ -17,7 +18,7 @@ fn agree<T: PartialEq + std::fmt::Debug>(
 ) -> T {
     let expected = ask(&mut *peers[0]);
     for peer in &mut peers[1..] {
-        assert_eq!(ask(&mut **peer), expected, "{what}, {}", peer.name());
+        assert_eq!(ask(&mut **peer), expected, "{what}, {}", peer.peer().name());
     }
     expected
 }
@@ -56,7 +57,8 @@ fn all_peers_answer_alike_and_write_alike() {
     let ticking = time.clone();
     let clock = Clock::new(move || Duration::from_secs(1_700_000_000 + ticking.fetch_add(1, Ordering::Relaxed)));
     let mut random = fastrand::Rng::with_seed(7);
-    let prepared = prepare(directory.path(), &Source::Generated(300), 20, &clock, &mut random, &mut |_| {});
+    let source = Source::Generated(300);
+    let prepared = prepare(directory.path(), &source, &Peer::OTHERS, 20, &clock, &mut random, &mut |_| {});
     let Peers { subjects: mut peers, lmdb, .. } = prepared.unwrap();
     let peers = &mut peers[..];
 
@@ -120,4 +122,60 @@ fn all_peers_answer_alike_and_write_alike() {
     let report = Tracker::open(&copied).unwrap().verify().unwrap();
     assert_eq!((report.errors, report.warnings), (0, 0), "{:?}", report.findings.first());
     assert!(report.records > 340 * 11);
+}
+
+#[test]
+fn peers_that_are_left_out_are_not_filled() {
+    let prepared = |peers: &[Peer]| {
+        let directory = tempfile::tempdir().unwrap();
+        let (source, mut random) = (Source::Generated(200), fastrand::Rng::with_seed(7));
+        let prepared = prepare(directory.path(), &source, peers, 20, &Clock::system(), &mut random, &mut |_| {});
+        let mut subjects = prepared.unwrap().subjects;
+        assert_eq!(agree(&mut subjects, "list_files", |peer| peer.list_files().unwrap()).len(), 200);
+        let mut names: Vec<String> = std::fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| !name.starts_with("sqlite.db-"))
+            .collect();
+        names.sort();
+        (subjects.iter().map(|subject| subject.peer()).collect::<Vec<_>>(), names)
+    };
+    let all = (vec![Peer::Tracker, Peer::Rusqlite, Peer::Heed, Peer::Redb], vec!["lmdb", "redb", "sqlite.db", "store"]);
+    assert_eq!(prepared(&Peer::OTHERS), (all.0, all.1.into_iter().map(str::to_owned).collect()));
+    assert_eq!(prepared(&[]), (vec![Peer::Tracker], vec!["store".to_owned()]));
+    for (peer, name) in [(Peer::Rusqlite, "sqlite.db"), (Peer::Heed, "lmdb"), (Peer::Redb, "redb")] {
+        let mut names = vec![name.to_owned(), "store".to_owned()];
+        names.sort();
+        assert_eq!(prepared(&[peer]), (vec![Peer::Tracker, peer], names));
+    }
+}
+
+#[test]
+fn a_target_is_judged_by_the_peers_that_were_measured() {
+    let bench = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_host"));
+        command.args(["bench", "--quick", "--rows", "200", "--only", "get-file", "--json"]).args(arguments);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<serde_json::Value>>()
+    };
+    let heed = bench(&["--peers", "heed"]);
+    // get-file has a target for each peer, get-file-by-key for rusqlite only.
+    for (row, target) in [("get-file", Some("≤ 1.5× heed")), ("get-file-by-key", None)] {
+        let line = heed.iter().find(|line| line["name"] == row).unwrap();
+        assert!(line["ratio_heed"].is_f64() && line["ratio_sqlite"].is_null() && line["redb_ns"].is_null(), "{line}");
+        assert_eq!(line["target"].as_str(), target);
+        let met = target.map(|_| line["ratio_heed"].as_f64().unwrap() <= 1.5);
+        assert_eq!(line["met"].as_bool(), met, "{line}");
+    }
+    let alone = bench(&["--peers", "none"]);
+    assert_eq!(alone.len(), heed.len());
+    assert!(alone.iter().all(|line| line["tracker_ns"].is_f64() && line["met"].is_null()), "{alone:?}");
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_host"));
+    let output = command.args(["bench", "--rows", "200", "--peers", "none,redb"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("--peers none measures the tracker alone"), "{text}");
 }

@@ -12,7 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tracker_host::store::lmdb::{self, Environment};
-use tracker_host::store::{Engine, Limits, Range, packed};
+use tracker_host::store::memory::Memory;
+use tracker_host::store::{Engine, Limits, MAX_TABLE_NAME, Range, packed};
 use tracker_host::{Error, Tracker};
 
 fn put(key: &[u8], value: &[u8]) -> Vec<u8> {
@@ -286,13 +287,23 @@ fn a_read_only_session_creates_nothing() {
 }
 
 #[test]
-fn names_that_lmdb_cannot_take_are_errors() {
+fn names_that_a_table_cannot_have_are_errors_in_every_engine() {
     let dir = tempfile::tempdir().unwrap();
-    let environment = Environment::open(dir.path(), lmdb::Options::default()).unwrap();
-    for name in ["", "a\0b", &"n".repeat(600)] {
-        assert!(environment.open_tables(&[name.into()]).is_err());
+    refuses_names(&Environment::open(dir.path(), lmdb::Options::default()).unwrap());
+    refuses_names(&Memory::new());
+    #[cfg(all(feature = "postgres", unix))]
+    if let Some(namespace) = crate::support::postgres::Namespace::new() {
+        refuses_names(&namespace.engine());
     }
-    assert!(environment.open_tables(&["a".into()]).is_ok());
+}
+
+fn refuses_names(engine: &dyn Engine) {
+    let longest = "n".repeat(MAX_TABLE_NAME);
+    for name in ["", "a\0b", &format!("{longest}n")] {
+        let error = engine.open_tables(&["a".into(), name.into()]).unwrap_err();
+        assert!(error.to_string().ends_with("cannot be the name of a table"), "{error}");
+    }
+    assert!(engine.open_tables(&["a".into(), longest]).is_ok());
 }
 
 #[test]

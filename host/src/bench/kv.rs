@@ -7,7 +7,7 @@ use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn, WithoutTls};
 use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::subject::{BenchError, Result, io};
+use super::subject::{BenchError, Peer, Result, io};
 use crate::lend;
 
 /// The tables that the peers read and write.
@@ -70,8 +70,8 @@ pub trait Write: Read {
 
 /// An engine.
 pub trait Kv {
-    /// Its name in the table of results.
-    const NAME: &'static str;
+    /// Which peer this engine makes.
+    const PEER: Peer;
     /// A snapshot.
     type Reader<'a>: Read
     where
@@ -197,7 +197,7 @@ impl Write for LmdbWriter<'_> {
 }
 
 impl Kv for Lmdb {
-    const NAME: &'static str = "heed";
+    const PEER: Peer = Peer::Heed;
     type Reader<'a> = LmdbReader<'a>;
     type Writer<'a> = LmdbWriter<'a>;
 
@@ -313,7 +313,7 @@ impl Write for RedbWriter<'_> {
 }
 
 impl Kv for Redb {
-    const NAME: &'static str = "redb";
+    const PEER: Peer = Peer::Redb;
     type Reader<'a> = RedbReader;
     type Writer<'a> = RedbWriter<'a>;
 

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::subject::{Result, Subject};
+use super::subject::{Peer, Result, Subject};
 use super::works::{Samples, Work};
 
 /// How long to measure.
@@ -21,13 +21,19 @@ pub struct Effort {
     pub batches: usize,
     /// Files a batch.
     pub batch: usize,
+    /// A row whose rounds have taken so long, over a large store, makes do with
+    /// those that it has, five at the least.
+    pub longest: Duration,
 }
+
+/// The fewest rounds of a row.
+const LEAST_ROUNDS: usize = 5;
 
 /// What was measured of a row: nanoseconds a unit, by peer and round.
 pub struct Measured {
-    /// By peer, in the order that they were given in.
-    pub rounds: Vec<Vec<f64>>,
-    /// Single calls of the first peer, in nanoseconds, sorted.
+    /// By peer.
+    pub rounds: Vec<(Peer, Vec<f64>)>,
+    /// Single calls of the tracker, in nanoseconds, sorted.
     pub calls: Vec<f64>,
 }
 
@@ -38,17 +44,22 @@ pub fn median(mut numbers: Vec<f64>) -> Option<f64> {
 }
 
 impl Measured {
-    /// The median time of a peer.
-    pub fn median(&self, peer: usize) -> Option<f64> {
-        median(self.rounds[peer].clone())
+    /// The times of a peer; none of one that was not measured.
+    fn of(&self, peer: Peer) -> &[f64] {
+        self.rounds.iter().find(|(who, _)| *who == peer).map_or(&[], |(_, times)| times)
     }
 
-    /// The median over the rounds of the ratio of the first peer's time to another's.
-    pub fn ratio(&self, peer: usize) -> Option<f64> {
-        median(self.rounds[0].iter().zip(&self.rounds[peer]).map(|(ours, theirs)| ours / theirs).collect())
+    /// The median time of a peer; none of one that was not measured.
+    pub fn median(&self, peer: Peer) -> Option<f64> {
+        median(self.of(peer).to_vec())
     }
 
-    /// The time that 99 of 100 calls of the first peer stay within.
+    /// The median over the rounds of the ratio of the tracker's time to a peer's.
+    pub fn ratio(&self, peer: Peer) -> Option<f64> {
+        median(self.of(Peer::Tracker).iter().zip(self.of(peer)).map(|(ours, theirs)| ours / theirs).collect())
+    }
+
+    /// The time that 99 of 100 calls of the tracker stay within.
     pub fn p99(&self) -> Option<f64> {
         self.calls.get(self.calls.len() * 99 / 100).copied()
     }
@@ -68,7 +79,8 @@ pub fn measure(
     for subject in subjects.iter_mut() {
         subject.set_durable(work.durable())?;
     }
-    let mut measured = Measured { rounds: vec![Vec::new(); subjects.len()], calls: Vec::new() };
+    let rounds = subjects.iter().map(|subject| (subject.peer(), Vec::new())).collect();
+    let mut measured = Measured { rounds, calls: Vec::new() };
     let batch = work.is_batch();
     let rounds = if work.writes() { effort.batches } else { effort.rounds };
     let mut turn = 0;
@@ -77,7 +89,11 @@ pub fn measure(
         subjects.iter_mut().try_for_each(|subject| samples.run(work, 0, &mut **subject).map(drop))?;
     }
     let runs = if batch { vec![1; subjects.len()] } else { calibrate(work, subjects, samples, effort.slice)? };
-    for _ in 0..rounds {
+    let began = Instant::now();
+    for round in 0..rounds {
+        if round >= LEAST_ROUNDS && began.elapsed() > effort.longest {
+            break;
+        }
         if batch && work != Work::BatchAgain {
             samples.next_change();
         }
@@ -96,8 +112,10 @@ pub fn measure(
             for n in 0..runs[peer] {
                 units += samples.run(work, turn + n, subject)?;
             }
-            measured.rounds[peer].push(start.elapsed().as_nanos() as f64 / units.max(1) as f64);
-            if peer == 0 && !batch {
+            let time = start.elapsed().as_nanos() as f64 / units.max(1) as f64;
+            let (who, times) = &mut measured.rounds[peer];
+            times.push(time);
+            if *who == Peer::Tracker && !batch {
                 for n in 0..CALLS.min(runs[peer]) {
                     let start = Instant::now();
                     let units = samples.run(work, turn + n, subject)?;
@@ -108,7 +126,7 @@ pub fn measure(
         turn += runs.iter().copied().max().unwrap_or(1);
     }
     if batch {
-        measured.calls.clone_from(&measured.rounds[0]);
+        measured.calls = measured.of(Peer::Tracker).to_vec();
     }
     measured.calls.sort_by(f64::total_cmp);
     Ok(measured)

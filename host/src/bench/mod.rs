@@ -27,7 +27,7 @@ use crate::{Clock, Tracker};
 pub use measure::Effort;
 pub use report::Line;
 pub use store::{StoreBench, StoreLine};
-pub use subject::{BenchError, Change, Result, Subject};
+pub use subject::{BenchError, Change, Peer, Result, Subject};
 pub use works::{ROWS, Row, Samples, Work};
 
 use subject::io;
@@ -45,6 +45,9 @@ pub enum Source {
 pub struct Bench<'a> {
     /// The sources, one after the other.
     pub sources: Vec<Source>,
+    /// Whom to compare the tracker with. A store for each is filled, and all
+    /// of them should fit into memory: see [`prepare`].
+    pub peers: Vec<Peer>,
     /// How long to measure.
     pub effort: Effort,
     /// The rows to measure whose names contain this.
@@ -63,24 +66,38 @@ pub struct Bench<'a> {
 
 impl Effort {
     /// A measurement of about a minute.
-    pub const QUICK: Effort = Effort { slice: Duration::from_millis(4), rounds: 15, batches: 7, batch: 200 };
+    pub const QUICK: Effort = Effort {
+        slice: Duration::from_millis(4),
+        rounds: 15,
+        batches: 7,
+        batch: 200,
+        longest: Duration::from_secs(20),
+    };
     /// A measurement to publish.
-    pub const FULL: Effort = Effort { slice: Duration::from_millis(10), rounds: 41, batches: 15, batch: 1000 };
+    pub const FULL: Effort = Effort {
+        slice: Duration::from_millis(10),
+        rounds: 41,
+        batches: 15,
+        batch: 1000,
+        longest: Duration::from_secs(90),
+    };
 }
 
 /// The peers on a directory that [`prepare`] has filled.
 pub struct Peers {
-    /// The tracker first, then rusqlite, heed, redb.
+    /// The tracker first, then the others.
     pub subjects: Vec<Box<dyn Subject>>,
     /// What to ask them for.
     pub samples: Samples,
     /// The tracker's store.
     pub store: PathBuf,
-    /// The hand-written LMDB peer's environment.
+    /// The environment of the hand-written peer on LMDB, if it was asked for.
     pub lmdb: PathBuf,
 }
 
-/// Fills a directory with the peers' data.
+/// Fills a directory with the data of the tracker and its peers, and reads it
+/// once: where the stores fit into memory together, no look-up waits for the
+/// disk, and where they do not, what is measured is whose pages were lost.
 ///
 /// # Errors
 ///
@@ -88,6 +105,7 @@ pub struct Peers {
 pub fn prepare(
     directory: &Path,
     source: &Source,
+    peers: &[Peer],
     batch: usize,
     clock: &Clock,
     random: &mut fastrand::Rng,
@@ -106,23 +124,55 @@ pub fn prepare(
             crate::migrate::Migration::new(path, &store, Tracker::options(&store)).backup(None).run()?;
         }
     }
-    std::fs::create_dir_all(&lmdb).map_err(io(&lmdb))?;
-    std::fs::copy(store.join("data.mdb"), lmdb.join("data.mdb")).map_err(io(&lmdb))?;
     let mut tracker = Tracker::open(&store)?;
     let samples = Samples::of(&mut tracker, batch, random)?;
-    progress("filling the SQLite peer");
-    crate::export::write_sqlite(&tracker, &database, &|| false)?;
+    if peers.contains(&Peer::Rusqlite) {
+        progress("filling the SQLite peer");
+        crate::export::write_sqlite(&tracker, &database, &|| false)?;
+    }
+    // The environment is opened once in a process.
     drop(tracker);
-    let heed = kv::Lmdb::open(&lmdb, true)?;
-    progress("filling the redb peer");
-    let redb = kv::Redb::fill(&redb, &heed)?;
-    let subjects: Vec<Box<dyn Subject>> = vec![
-        Box::new(tracker::TrackerSubject::open(&store, clock)?),
-        Box::new(sqlite::SqliteSubject::open(&database, clock)?),
-        Box::new(native::Native::new(heed, clock)),
-        Box::new(native::Native::new(redb, clock)),
-    ];
+    if peers.contains(&Peer::Heed) {
+        progress("filling the LMDB peer");
+        std::fs::create_dir_all(&lmdb).map_err(io(&lmdb))?;
+        std::fs::copy(store.join("data.mdb"), lmdb.join("data.mdb")).map_err(io(&lmdb))?;
+    }
+    let filled = if peers.contains(&Peer::Redb) {
+        progress("filling the redb peer");
+        Some(kv::Redb::fill(&redb, &kv::Lmdb::open(&store, true)?)?)
+    } else {
+        None
+    };
+    progress("reading everything once");
+    read_all(directory)?;
+    let mut subjects: Vec<Box<dyn Subject>> = vec![Box::new(tracker::TrackerSubject::open(&store, clock)?)];
+    if peers.contains(&Peer::Rusqlite) {
+        subjects.push(Box::new(sqlite::SqliteSubject::open(&database, clock)?));
+    }
+    if peers.contains(&Peer::Heed) {
+        subjects.push(Box::new(native::Native::new(kv::Lmdb::open(&lmdb, true)?, clock)));
+    }
+    if let Some(redb) = filled {
+        subjects.push(Box::new(native::Native::new(redb, clock)));
+    }
     Ok(Peers { subjects, samples, store, lmdb })
+}
+
+/// Writes what a directory's files still have to write, and reads them once.
+fn read_all(directory: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(directory).map_err(io(directory))? {
+        let path = entry.map_err(io(directory))?.path();
+        if path.is_dir() {
+            read_all(&path)?;
+        } else {
+            let read = |mut file: std::fs::File| {
+                file.sync_all()?;
+                std::io::copy(&mut file, &mut std::io::sink())
+            };
+            std::fs::File::open(&path).and_then(read).map_err(io(&path))?;
+        }
+    }
+    Ok(())
 }
 
 impl Bench<'_> {
@@ -137,16 +187,26 @@ impl Bench<'_> {
         for (number, source) in self.sources.clone().into_iter().enumerate() {
             let directory = self.directory.join(number.to_string());
             std::fs::create_dir_all(&directory).map_err(io(&directory))?;
-            let mut peers =
-                prepare(&directory, &source, self.effort.batch, &Clock::system(), &mut random, &mut self.progress)?;
-            if let Some(host) = self.host.clone().filter(|_| self.wants("host migrate") && number == 0) {
+            let mut peers = prepare(
+                &directory,
+                &source,
+                &self.peers,
+                self.effort.batch,
+                &Clock::system(),
+                &mut random,
+                &mut self.progress,
+            )?;
+            let database = match source {
+                Source::Generated(_) => directory.join("sqlite.db"),
+                Source::Database(path) => path,
+            };
+            // Without the SQLite peer there is no database of generated data.
+            let migrates = number == 0 && self.wants("host migrate") && database.exists();
+            if let Some(host) = self.host.clone().filter(|_| migrates) {
                 (self.progress)("migrating in processes of their own");
-                let database = match source {
-                    Source::Generated(_) => directory.join("sqlite.db"),
-                    Source::Database(path) => path,
-                };
                 let runs = if self.effort.rounds > Effort::QUICK.rounds { 5 } else { 1 };
-                let migrated = process::migrate(&host, &database, &directory.join("migrated"), runs)?;
+                let migrated =
+                    process::migrate(&host, &database, &directory.join("migrated"), runs, self.effort.longest)?;
                 migrated.into_iter().for_each(|line| self.add(line, &mut lines));
             }
             for row in &ROWS {

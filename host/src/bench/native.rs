@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::kv::{Kv, Read, Table, Write};
-use super::subject::{BenchError, Change, Result, Subject};
+use super::subject::{BenchError, Change, Peer, Result, Subject};
 use crate::Clock;
 use crate::types::{FileRecord, FileUpsert, MemoryRecord, SymbolRecord, SymbolUpsert};
 
@@ -178,8 +178,8 @@ fn files_behind(reader: &impl Read, index: Table, prefix: &[u8], skip: usize, li
 }
 
 impl<K: Kv> Subject for Native<K> {
-    fn name(&self) -> &'static str {
-        K::NAME
+    fn peer(&self) -> Peer {
+        K::PEER
     }
 
     fn set_durable(&mut self, durable: bool) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::measure::median;
 use super::report::Line;
@@ -51,13 +51,12 @@ const ROWS_PER_SECOND: f64 = 100_000.0;
 /// What a migration may have in memory at most, in bytes.
 const MEMORY: f64 = 150e6;
 
-/// `host migrate` of a database, a few times; the last store stays.
-pub fn migrate(host: &Path, database: &Path, store: &Path, runs: usize) -> Result<Vec<Line>> {
+/// `host migrate` of a database to a store that goes again, so often or until
+/// it has taken long enough.
+pub fn migrate(host: &Path, database: &Path, store: &Path, runs: usize, enough: Duration) -> Result<Vec<Line>> {
     let (mut times, mut memory, mut rows) = (Vec::new(), 0.0, 0.0);
-    for _ in 0..runs {
-        if store.exists() {
-            std::fs::remove_dir_all(store).map_err(io(store))?;
-        }
+    let began = Instant::now();
+    while times.is_empty() || times.len() < runs && began.elapsed() < enough {
         let mut command = Command::new(host);
         command.arg("migrate").arg(database).arg(store).args(["--no-backup", "--json"]);
         // 3: rows were rejected.
@@ -67,6 +66,7 @@ pub fn migrate(host: &Path, database: &Path, store: &Path, runs: usize) -> Resul
         rows = tables.iter().filter_map(|table| table["migrated"].as_f64()).sum();
         memory = f64::max(memory, summary["peak-memory"].as_f64().unwrap_or(0.0));
         times.push(ns);
+        std::fs::remove_dir_all(store).map_err(io(store))?;
     }
     let ns = median(times).unwrap_or(f64::NAN);
     let each = ns / rows;

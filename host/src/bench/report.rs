@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::measure::Measured;
+use super::subject::Peer;
 use super::works::Row;
 
 /// A row of the results.
@@ -33,26 +34,23 @@ pub struct Line {
     pub ratio_heed: Option<f64>,
     /// The median ratio to redb's.
     pub ratio_redb: Option<f64>,
-    /// What the tracker is to reach; none for figures without a target.
+    /// What the tracker is to reach; none for figures without a target, or whose peers were left out.
     pub target: Option<String>,
     /// Whether it does.
     pub met: Option<bool>,
 }
 
-/// The peers' places.
-pub(super) const SQLITE: usize = 1;
-pub(super) const HEED: usize = 2;
-pub(super) const REDB: usize = 3;
-
 impl Line {
     pub(super) fn of(row: &Row, files: usize, measured: &Measured) -> Self {
-        let ours = measured.median(0).unwrap_or(f64::NAN);
-        let (ratio_sqlite, ratio_heed) = (measured.ratio(SQLITE), measured.ratio(HEED));
-        let within = |ratio: Option<f64>, max: Option<f64>| max.is_none_or(|max| ratio.is_some_and(|r| r <= max));
-        let target: Vec<String> = [(row.max_sqlite, "rusqlite"), (row.max_heed, "heed")]
-            .iter()
-            .filter_map(|(max, peer)| max.map(|max| format!("≤ {max}× {peer}")))
-            .collect();
+        let ours = measured.median(Peer::Tracker).unwrap_or(f64::NAN);
+        let (ratio_sqlite, ratio_heed) = (measured.ratio(Peer::Rusqlite), measured.ratio(Peer::Heed));
+        // Those that this run can judge: a peer that was left out meets and misses nothing.
+        let judged: Vec<(f64, f64, Peer)> =
+            [(row.max_sqlite, ratio_sqlite, Peer::Rusqlite), (row.max_heed, ratio_heed, Peer::Heed)]
+                .into_iter()
+                .filter_map(|(max, ratio, peer)| Some((max?, ratio?, peer)))
+                .collect();
+        let target: Vec<String> = judged.iter().map(|(max, _, peer)| format!("≤ {max}× {}", peer.name())).collect();
         Line {
             name: row.name.to_owned(),
             files: Some(files),
@@ -60,14 +58,14 @@ impl Line {
             tracker_ns: ours,
             p99_ns: measured.p99(),
             per_second: 1e9 / ours,
-            sqlite_ns: measured.median(SQLITE),
-            heed_ns: measured.median(HEED),
-            redb_ns: measured.median(REDB),
+            sqlite_ns: measured.median(Peer::Rusqlite),
+            heed_ns: measured.median(Peer::Heed),
+            redb_ns: measured.median(Peer::Redb),
             ratio_sqlite,
             ratio_heed,
-            ratio_redb: measured.ratio(REDB),
-            target: Some(target.join(", ")),
-            met: Some(within(ratio_sqlite, row.max_sqlite) && within(ratio_heed, row.max_heed)),
+            ratio_redb: measured.ratio(Peer::Redb),
+            target: (!judged.is_empty()).then(|| target.join(", ")),
+            met: (!judged.is_empty()).then(|| judged.iter().all(|(max, ratio, _)| ratio <= max)),
         }
     }
 

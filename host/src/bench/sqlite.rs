@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, Row, params};
 
-use super::subject::{Change, Result, Subject};
+use super::subject::{Change, Peer, Result, Subject};
 use crate::Clock;
 use crate::types::{FileRecord, FileUpsert, MemoryRecord, SymbolRecord, SymbolUpsert};
 
@@ -192,8 +192,8 @@ impl SqliteSubject {
 }
 
 impl Subject for SqliteSubject {
-    fn name(&self) -> &'static str {
-        "rusqlite"
+    fn peer(&self) -> Peer {
+        Peer::Rusqlite
     }
 
     fn set_durable(&mut self, durable: bool) -> Result<()> {

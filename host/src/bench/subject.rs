@@ -77,11 +77,39 @@ pub struct Change {
     pub symbols: Vec<Vec<SymbolUpsert>>,
 }
 
+/// Who does the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// The tracker, through its component.
+    Tracker,
+    /// rusqlite with FileTracker's schema.
+    Rusqlite,
+    /// What one would write by hand on LMDB.
+    Heed,
+    /// The same on redb.
+    Redb,
+}
+
+impl Peer {
+    /// Those that the tracker is compared with.
+    pub const OTHERS: [Peer; 3] = [Peer::Rusqlite, Peer::Heed, Peer::Redb];
+
+    /// Its name in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Peer::Tracker => "tracker",
+            Peer::Rusqlite => "rusqlite",
+            Peer::Heed => "heed",
+            Peer::Redb => "redb",
+        }
+    }
+}
+
 /// Something that can do the work of the table. Every answer is made of owned
 /// values with the same fields; every change maintains the same indexes.
 pub trait Subject {
-    /// Its name in the table.
-    fn name(&self) -> &'static str;
+    /// Who it is.
+    fn peer(&self) -> Peer;
     /// From now on commits survive a loss of power, or only a crash of the process.
     fn set_durable(&mut self, durable: bool) -> Result<()>;
     /// The file with this path.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::subject::{Change, Result, Subject};
+use super::subject::{Change, Peer, Result, Subject};
 use crate::types::{FileRecord, FileUpsert, MemoryRecord, SymbolRecord};
 use crate::{Clock, Durability, Options, Tracker};
 
@@ -35,8 +35,8 @@ impl TrackerSubject {
 }
 
 impl Subject for TrackerSubject {
-    fn name(&self) -> &'static str {
-        "tracker"
+    fn peer(&self) -> Peer {
+        Peer::Tracker
     }
 
     fn set_durable(&mut self, durable: bool) -> Result<()> {

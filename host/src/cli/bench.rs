@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use tracker_host::bench::{Bench, Effort, Line, Source, StoreBench, StoreLine, plot};
+use tracker_host::bench::{Bench, Effort, Line, Peer, Source, StoreBench, StoreLine, plot};
 use tracker_host::{Tracker, peak_memory};
 
 use super::{Exit, Output};
@@ -11,7 +11,8 @@ use super::{Exit, Output};
 const AFTER_HELP: &str = "\
 Examples:
   host bench --quick                            a minute
-  host bench --rows 10000,100000,1000000 --plot bench.svg
+  host bench --rows 10000,100000 --plot bench.svg
+  host bench --rows 1000000 --peers rusqlite    the stores have to fit into memory together
   host bench --database tracker.db              with the data of a real database
   host bench --store 'postgres://me@host/db?namespace=bench'
 
@@ -19,6 +20,7 @@ The peers hold the same data and do the same work: rusqlite with FileTracker's s
 what one would write by hand on LMDB (heed) and on redb. Times are medians. Ratios are
 medians of the ratios within a round, below 1 where the tracker is faster. `no-sync / NORMAL`
 commits without syncing on all sides, `sync / FULL` syncs every commit. Build with --release.
+Each peer has a store of its own; for a million files the four need 25 GB. --peers leaves some out.
 With --store it is that store beside LMDB: time and round trips of a call, clients that work at
 the same time, and rows of an import by rows a transaction. The store must be empty.";
 
@@ -33,6 +35,9 @@ pub struct Args {
     /// Measure with the data of this SQLite database of FileTracker
     #[arg(long, value_name = "FILE")]
     database: Option<PathBuf>,
+    /// Compare only with these peers, separated by commas [default: rusqlite,heed,redb]
+    #[arg(long, value_name = "PEERS", value_delimiter = ',')]
+    peers: Vec<PeerArg>,
     /// Shorter slices, fewer rounds, batches of 200 files instead of 1,000
     #[arg(long)]
     quick: bool,
@@ -43,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
     /// Measure this empty store, for instance on a server, beside LMDB
-    #[arg(long, value_name = "STORE", conflicts_with_all = ["database", "plot", "only"])]
+    #[arg(long, value_name = "STORE", conflicts_with_all = ["database", "plot", "only", "peers"])]
     store: Option<PathBuf>,
     /// Work in this directory, on the disk that matters [default: a temporary directory]
     #[arg(long, value_name = "DIRECTORY")]
@@ -53,6 +58,30 @@ pub struct Args {
     seed: u64,
 }
 
+/// A peer, or the word for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum PeerArg {
+    /// FileTracker's schema in SQLite
+    Rusqlite,
+    /// What one would write by hand on LMDB
+    Heed,
+    /// What one would write by hand on redb
+    Redb,
+    /// The tracker alone
+    None,
+}
+
+impl PeerArg {
+    fn named(&self) -> Result<Peer> {
+        Ok(match self {
+            PeerArg::Rusqlite => Peer::Rusqlite,
+            PeerArg::Heed => Peer::Heed,
+            PeerArg::Redb => Peer::Redb,
+            PeerArg::None => bail!("--peers none measures the tracker alone; it cannot stand beside other peers"),
+        })
+    }
+}
+
 /// The fewest files that a batch and samples can be taken from.
 const LEAST: usize = 100;
 
@@ -60,6 +89,11 @@ pub fn run(args: Args, output: &mut Output) -> Result<Exit> {
     if let Some(few) = args.rows.iter().find(|rows| **rows < LEAST) {
         bail!("--rows {few} is too few to measure with; take {LEAST} or more");
     }
+    let peers = match &args.peers[..] {
+        [] => Peer::OTHERS.to_vec(),
+        [PeerArg::None] => Vec::new(),
+        named => named.iter().map(PeerArg::named).collect::<Result<_>>()?,
+    };
     let sources = match (&args.database, &args.rows[..]) {
         (Some(database), _) => vec![Source::Database(database.clone())],
         (None, []) if args.plot.is_some() => vec![Source::Generated(10_000), Source::Generated(100_000)],
@@ -86,6 +120,7 @@ pub fn run(args: Args, output: &mut Output) -> Result<Exit> {
     let mut written = Ok(());
     let bench = Bench {
         sources,
+        peers,
         effort: if args.quick { Effort::QUICK } else { Effort::FULL },
         only: args.only,
         host: Some(std::env::current_exe().context("this program's own path")?),
@@ -105,7 +140,7 @@ pub fn run(args: Args, output: &mut Output) -> Result<Exit> {
         plot(&lines, file)?;
     }
     if let (false, Some(bytes)) = (json, peak_memory()) {
-        output.line(format!("peak memory of this process, all peers: {} MB", bytes / 1_000_000))?;
+        output.line(format!("peak memory of this process, with the peers: {} MB", bytes / 1_000_000))?;
     }
     Ok(Exit::Done)
 }

@@ -145,7 +145,8 @@ pub trait Engine: Send + Sync {
     /// Opens tables, creating missing ones in one write transaction; takes no
     /// write lock where none is missing. A missing table of a read-only engine
     /// is none. The first name is the owner's: see `store.open`. Names have 1
-    /// to [`MAX_TABLE_NAME`] bytes and no NUL.
+    /// to [`MAX_TABLE_NAME`] bytes and no NUL; others are an error, and no
+    /// guest's reaches an engine.
     fn open_tables(&self, names: &[String]) -> Result<Vec<Option<Handle>>, StoreError>;
     /// Begins a read transaction on a snapshot.
     fn begin_read(&self) -> Result<Box<dyn Transaction>, StoreError>;

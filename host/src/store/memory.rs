@@ -7,11 +7,12 @@ pub use tracker_memory::{MAX_KEY_SIZE, Memory};
 use tracker_memory::{Read, Table, Write};
 
 use super::Snapshot;
-use super::engine::{Engine, Handle, Range, StoreError, Transaction, Visitor, each_op};
+use super::engine::{Engine, Handle, Range, StoreError, Transaction, Visitor, check_table_names, each_op};
 use super::packed::Op;
 
 impl Engine for Memory {
     fn open_tables(&self, names: &[String]) -> Result<Vec<Option<Handle>>, StoreError> {
+        check_table_names(names)?;
         let foreign = |_| StoreError::Foreign { expected: names.first().cloned().unwrap_or_default() };
         let tables = self.open(names).map_err(foreign)?;
         Ok(tables.into_iter().map(|Table(number)| Some(Handle(number))).collect())

@@ -10,7 +10,7 @@ use super::connection::{Command, Connection};
 use super::error::Failure;
 use super::statements::{BEGIN_WRITE, COMMIT, Statements};
 use super::{Shared, lock};
-use crate::store::engine::{Handle, StoreError};
+use crate::store::engine::{Handle, StoreError, check_table_names};
 
 /// How often to try where others create the same at the same time.
 const ATTEMPTS: u32 = 20;
@@ -62,6 +62,7 @@ impl Shared {
 
     /// Opens tables, and creates those that are missing.
     pub(super) fn open_tables(&self, names: &[String]) -> Result<Vec<Option<Handle>>, StoreError> {
+        check_table_names(names)?;
         let missing = {
             let known = lock(&self.tables);
             self.check_owner(&known, names)?;
