@@ -116,7 +116,8 @@ pub fn measure(
             let (who, times) = &mut measured.rounds[peer];
             times.push(time);
             if *who == Peer::Tracker && !batch {
-                for n in 0..CALLS.min(runs[peer]) {
+                // Of what the slice has not just asked, so has not brought to the caches.
+                for n in runs[peer]..runs[peer] + CALLS.min(runs[peer]) {
                     let start = Instant::now();
                     let units = samples.run(work, turn + n, subject)?;
                     measured.calls.push(start.elapsed().as_nanos() as f64 / units.max(1) as f64);

@@ -66,6 +66,9 @@ fn draw_all<'a>(
         for (of, label, color) in SERIES {
             let points: Vec<(f64, f64)> =
                 lines.iter().filter_map(|line| Some((line.files? as f64, of(line)?))).collect();
+            if points.is_empty() {
+                continue; // a peer that was left out needs no legend
+            }
             chart
                 .draw_series(LineSeries::new(points.clone(), color.stroke_width(2)))?
                 .label(label)
