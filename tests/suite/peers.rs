@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tracker_host::bench::{Change, Peer, Peers, Source, Subject, prepare};
+use tracker_host::bench::{Change, Peer, Peers, Source, Subject, Watch, prepare};
 use tracker_host::types::{FileUpsert, SymbolUpsert};
 use tracker_host::{Clock, Tracker};
 
@@ -58,7 +58,7 @@ fn all_peers_answer_alike_and_write_alike() {
     let clock = Clock::new(move || Duration::from_secs(1_700_000_000 + ticking.fetch_add(1, Ordering::Relaxed)));
     let mut random = fastrand::Rng::with_seed(7);
     let source = Source::Generated(300);
-    let prepared = prepare(directory.path(), &source, &Peer::OTHERS, 20, &clock, &mut random, &mut |_| {});
+    let prepared = prepare(directory.path(), &source, &Peer::OTHERS, 20, &clock, &mut random, &mut Watch::default());
     let Peers { subjects: mut peers, lmdb, .. } = prepared.unwrap();
     let peers = &mut peers[..];
 
@@ -129,7 +129,8 @@ fn peers_that_are_left_out_are_not_filled() {
     let prepared = |peers: &[Peer]| {
         let directory = tempfile::tempdir().unwrap();
         let (source, mut random) = (Source::Generated(200), fastrand::Rng::with_seed(7));
-        let prepared = prepare(directory.path(), &source, peers, 20, &Clock::system(), &mut random, &mut |_| {});
+        let prepared =
+            prepare(directory.path(), &source, peers, 20, &Clock::system(), &mut random, &mut Watch::default());
         let mut subjects = prepared.unwrap().subjects;
         assert_eq!(agree(&mut subjects, "list_files", |peer| peer.list_files().unwrap()).len(), 200);
         let mut names: Vec<String> = std::fs::read_dir(directory.path())

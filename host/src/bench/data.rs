@@ -99,8 +99,9 @@ fn memory(n: usize) -> Row {
     })
 }
 
-/// Fills a store with so many files, their symbols, and as many memories as files.
-pub fn fill(options: Options, files: usize, progress: &mut dyn FnMut(usize)) -> Result<()> {
+/// Fills a store with so many files, their symbols, and as many memories as
+/// files, until `progress` has an error.
+pub fn fill(options: Options, files: usize, progress: &mut dyn FnMut(usize) -> Result<()>) -> Result<()> {
     let mut tracker: Tracker = options.durability(Durability::NoSync).open()?;
     for start in (0..files).step_by(PER_BATCH) {
         let end = files.min(start + PER_BATCH);
@@ -115,7 +116,7 @@ pub fn fill(options: Options, files: usize, progress: &mut dyn FnMut(usize)) -> 
             batch.import_rows(&(from..to).map(memory).collect::<Vec<_>>())?;
         }
         batch.commit()?;
-        progress(end);
+        progress(end)?;
     }
     Ok(())
 }

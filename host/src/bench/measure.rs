@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use super::subject::{Peer, Result, Subject};
+use super::watch::Watch;
 use super::works::{Samples, Work};
 
 /// How long to measure.
@@ -75,6 +76,7 @@ pub fn measure(
     samples: &mut Samples,
     effort: Effort,
     random: &mut fastrand::Rng,
+    watch: &Watch<'_>,
 ) -> Result<Measured> {
     for subject in subjects.iter_mut() {
         subject.set_durable(work.durable())?;
@@ -88,7 +90,7 @@ pub fn measure(
         samples.next_change();
         subjects.iter_mut().try_for_each(|subject| samples.run(work, 0, &mut **subject).map(drop))?;
     }
-    let runs = if batch { vec![1; subjects.len()] } else { calibrate(work, subjects, samples, effort.slice)? };
+    let runs = if batch { vec![1; subjects.len()] } else { calibrate(work, subjects, samples, effort.slice, watch)? };
     let began = Instant::now();
     for round in 0..rounds {
         if round >= LEAST_ROUNDS && began.elapsed() > effort.longest {
@@ -100,6 +102,7 @@ pub fn measure(
         let mut order: Vec<usize> = (0..subjects.len()).collect();
         random.shuffle(&mut order);
         for peer in order {
+            watch.check()?;
             let subject = &mut *subjects[peer];
             if !batch {
                 // A short warm-up: the caches are the last peer's.
@@ -134,9 +137,16 @@ pub fn measure(
 }
 
 /// How often each peer does the work in a slice.
-fn calibrate(work: Work, subjects: &mut [Box<dyn Subject>], samples: &Samples, slice: Duration) -> Result<Vec<usize>> {
+fn calibrate(
+    work: Work,
+    subjects: &mut [Box<dyn Subject>],
+    samples: &Samples,
+    slice: Duration,
+    watch: &Watch<'_>,
+) -> Result<Vec<usize>> {
     let mut runs = Vec::with_capacity(subjects.len());
     for subject in subjects {
+        watch.check()?;
         samples.run(work, 0, &mut **subject)?;
         let (start, mut done) = (Instant::now(), 0);
         while start.elapsed() < slice / 2 || done == 0 {

@@ -17,6 +17,7 @@ mod sqlite;
 mod store;
 mod subject;
 mod tracker;
+mod watch;
 mod works;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ pub use measure::Effort;
 pub use report::Line;
 pub use store::{StoreBench, StoreLine};
 pub use subject::{BenchError, Change, Peer, Result, Subject};
+pub use watch::Watch;
 pub use works::{ROWS, Row, Samples, Work};
 
 use subject::io;
@@ -58,8 +60,8 @@ pub struct Bench<'a> {
     pub directory: PathBuf,
     /// The seed of the random choices.
     pub seed: u64,
-    /// Told what is being done.
-    pub progress: Box<dyn FnMut(&str) + 'a>,
+    /// Told what is being done, and asked whether to stop.
+    pub watch: Watch<'a>,
     /// Given each row when it is measured.
     pub line: Box<dyn FnMut(&Line) + 'a>,
 }
@@ -101,7 +103,7 @@ pub struct Peers {
 ///
 /// # Errors
 ///
-/// If the data cannot be made.
+/// If the data cannot be made, or the benchmark is stopped.
 pub fn prepare(
     directory: &Path,
     source: &Source,
@@ -109,41 +111,40 @@ pub fn prepare(
     batch: usize,
     clock: &Clock,
     random: &mut fastrand::Rng,
-    progress: &mut dyn FnMut(&str),
+    watch: &mut Watch<'_>,
 ) -> Result<Peers> {
     let store = directory.join("store");
     let (database, lmdb, redb) = (directory.join("sqlite.db"), directory.join("lmdb"), directory.join("redb"));
     match source {
         Source::Generated(files) => {
-            data::fill(Tracker::options(&store).clock(clock.clone()), *files, &mut |done| {
-                progress(&format!("generating files: {done} of {files}"));
-            })?;
+            watch.fill("the tracker's store", Tracker::options(&store).clock(clock.clone()), *files)?;
         }
         Source::Database(path) => {
-            progress("migrating the database");
-            crate::migrate::Migration::new(path, &store, Tracker::options(&store)).backup(None).run()?;
+            watch.step("migrating the database")?;
+            let migration = crate::migrate::Migration::new(path, &store, Tracker::options(&store));
+            migration.backup(None).interrupted(&watch.interrupted).run()?;
         }
     }
     let mut tracker = Tracker::open(&store)?;
     let samples = Samples::of(&mut tracker, batch, random)?;
     if peers.contains(&Peer::Rusqlite) {
-        progress("filling the SQLite peer");
-        crate::export::write_sqlite(&tracker, &database, &|| false)?;
+        watch.step("filling the SQLite peer")?;
+        crate::export::write_sqlite(&tracker, &database, &watch.interrupted)?;
     }
     // The environment is opened once in a process.
     drop(tracker);
     if peers.contains(&Peer::Heed) {
-        progress("filling the LMDB peer");
+        watch.step("filling the LMDB peer")?;
         std::fs::create_dir_all(&lmdb).map_err(io(&lmdb))?;
         std::fs::copy(store.join("data.mdb"), lmdb.join("data.mdb")).map_err(io(&lmdb))?;
     }
     let filled = if peers.contains(&Peer::Redb) {
-        progress("filling the redb peer");
+        watch.step("filling the redb peer")?;
         Some(kv::Redb::fill(&redb, &kv::Lmdb::open(&store, true)?)?)
     } else {
         None
     };
-    progress("reading everything once");
+    watch.step("reading everything once")?;
     read_all(directory)?;
     let mut subjects: Vec<Box<dyn Subject>> = vec![Box::new(tracker::TrackerSubject::open(&store, clock)?)];
     if peers.contains(&Peer::Rusqlite) {
@@ -180,8 +181,13 @@ impl Bench<'_> {
     ///
     /// # Errors
     ///
-    /// If a peer fails.
+    /// If a peer fails, or the benchmark is stopped.
     pub fn run(mut self) -> Result<Vec<Line>> {
+        let measured = self.measure();
+        self.watch.ended(measured)
+    }
+
+    fn measure(&mut self) -> Result<Vec<Line>> {
         let mut random = fastrand::Rng::with_seed(self.seed);
         let mut lines = Vec::new();
         for (number, source) in self.sources.clone().into_iter().enumerate() {
@@ -194,7 +200,7 @@ impl Bench<'_> {
                 self.effort.batch,
                 &Clock::system(),
                 &mut random,
-                &mut self.progress,
+                &mut self.watch,
             )?;
             let database = match source {
                 Source::Generated(_) => directory.join("sqlite.db"),
@@ -203,26 +209,26 @@ impl Bench<'_> {
             // Without the SQLite peer there is no database of generated data.
             let migrates = number == 0 && self.wants("host migrate") && database.exists();
             if let Some(host) = self.host.clone().filter(|_| migrates) {
-                (self.progress)("migrating in processes of their own");
+                self.watch.step("migrating in processes of their own")?;
                 let runs = if self.effort.rounds > Effort::QUICK.rounds { 5 } else { 1 };
-                let migrated =
-                    process::migrate(&host, &database, &directory.join("migrated"), runs, self.effort.longest)?;
+                let (migrated, enough) = (directory.join("migrated"), self.effort.longest);
+                let migrated = process::migrate(&host, &database, &migrated, runs, enough, &self.watch)?;
                 migrated.into_iter().for_each(|line| self.add(line, &mut lines));
             }
             for row in &ROWS {
                 if !self.wants(row.name) {
                     continue;
                 }
-                (self.progress)(row.name);
+                self.watch.step(row.name)?;
                 let Peers { subjects, samples, .. } = &mut peers;
-                let measured = measure::measure(row.work, subjects, samples, self.effort, &mut random)?;
+                let measured = measure::measure(row.work, subjects, samples, self.effort, &mut random, &self.watch)?;
                 self.add(Line::of(row, samples.files(), &measured), &mut lines);
             }
             let store = peers.store.clone();
             drop(peers);
             if let Some(host) = self.host.clone().filter(|_| self.wants("host call") && number == 0) {
-                (self.progress)("starting processes");
-                let started = process::start(&host, &store, self.effort.rounds)?;
+                self.watch.step("starting processes")?;
+                let started = process::start(&host, &store, self.effort.rounds, &self.watch)?;
                 started.into_iter().for_each(|line| self.add(line, &mut lines));
             }
             std::fs::remove_dir_all(&directory).map_err(io(&directory))?;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::measure::median;
 use super::report::Line;
 use super::subject::{BenchError, Result, io};
+use super::watch::Watch;
 
 /// Runs a command and returns what it printed and how long it took, in nanoseconds.
 fn run(command: &mut Command, wanted: &[i32]) -> Result<(String, f64)> {
@@ -26,8 +27,9 @@ fn run(command: &mut Command, wanted: &[i32]) -> Result<(String, f64)> {
 const START_MS: f64 = 15.0;
 
 /// `host call STORE 'file-count()'`, with the compiled component in the cache and without.
-pub fn start(host: &Path, store: &Path, runs: usize) -> Result<Vec<Line>> {
+pub fn start(host: &Path, store: &Path, runs: usize, watch: &Watch<'_>) -> Result<Vec<Line>> {
     let call = |cold: bool| {
+        watch.check()?;
         let mut command = Command::new(host);
         command.arg("call").arg(store).arg("file-count()");
         if cold {
@@ -53,10 +55,18 @@ const MEMORY: f64 = 150e6;
 
 /// `host migrate` of a database to a store that goes again, so often or until
 /// it has taken long enough.
-pub fn migrate(host: &Path, database: &Path, store: &Path, runs: usize, enough: Duration) -> Result<Vec<Line>> {
+pub fn migrate(
+    host: &Path,
+    database: &Path,
+    store: &Path,
+    runs: usize,
+    enough: Duration,
+    watch: &Watch<'_>,
+) -> Result<Vec<Line>> {
     let (mut times, mut memory, mut rows) = (Vec::new(), 0.0, 0.0);
     let began = Instant::now();
     while times.is_empty() || times.len() < runs && began.elapsed() < enough {
+        watch.check()?;
         let mut command = Command::new(host);
         command.arg("migrate").arg(database).arg(store).args(["--no-backup", "--json"]);
         // 3: rows were rejected.

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::measure::median;
 use super::subject::{BenchError, Result};
+use super::watch::Watch;
 use super::{Effort, data};
 use crate::types::{MetadataRow, Row};
 use crate::{Options, Tracker};
@@ -30,6 +31,8 @@ pub struct StoreBench<'a> {
     pub files: usize,
     /// How long to measure.
     pub effort: Effort,
+    /// Told what is being done, and asked whether to stop.
+    pub watch: Watch<'a>,
     /// Given each row when it is measured.
     pub line: Box<dyn FnMut(&StoreLine) + 'a>,
 }
@@ -100,8 +103,13 @@ impl StoreBench<'_> {
     ///
     /// # Errors
     ///
-    /// If the store is not empty, or fails.
+    /// If the store is not empty, or fails, or the benchmark is stopped.
     pub fn run(mut self) -> Result<()> {
+        let measured = self.measure();
+        self.watch.ended(measured)
+    }
+
+    fn measure(&mut self) -> Result<()> {
         let mut store = self.store.clone().open()?;
         if store.file_count()? > 0 {
             return Err(BenchError::NoData("an empty store"));
@@ -109,11 +117,12 @@ impl StoreBench<'_> {
         let options = Tracker::options(self.directory.join("lmdb"));
         let mut lmdb = options.clone().open()?;
         self.import(&mut store, &mut lmdb)?;
-        data::fill(self.store.clone(), self.files, &mut |done| tracing::info!(done, "files were generated"))?;
+        self.watch.fill("the store", self.store.clone(), self.files)?;
         drop(lmdb);
-        data::fill(options.clone(), self.files, &mut |_| {})?;
+        self.watch.fill("LMDB's store", options.clone(), self.files)?;
         let mut lmdb = options.open()?;
         for (name, call) in CALLS {
+            self.watch.step(name)?;
             let local = self.time(&mut lmdb, call)?;
             let remote = self.time(&mut store, call)?;
             store.set_explain(true);
@@ -125,6 +134,7 @@ impl StoreBench<'_> {
         }
         for (name, call) in [CALLS[0], CALLS[8]] {
             for clients in CLIENTS {
+                self.watch.check()?;
                 let local = self.throughput(&lmdb, clients, call)?;
                 let remote = self.throughput(&store, clients, call)?;
                 self.add(format!("{name}, {clients} clients"), "calls/s", remote, local, None);
@@ -191,6 +201,7 @@ impl StoreBench<'_> {
     /// Rows a second of an import, by rows a transaction.
     fn import(&mut self, store: &mut Tracker, lmdb: &mut Tracker) -> Result<()> {
         for (number, group) in GROUPS.into_iter().enumerate() {
+            self.watch.step("importing rows")?;
             let rows = if group < 1000 { 2_000 } else { group.max(8_000) };
             let rate = |tracker: &mut Tracker| -> Result<f64> {
                 let began = Instant::now();

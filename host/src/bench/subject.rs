@@ -54,6 +54,9 @@ pub enum BenchError {
     /// A peer was asked for work that the benchmark never does.
     #[error("the hand-written peers cannot do this: {0}")]
     Unsupported(&'static str),
+    /// The caller asked to stop.
+    #[error("the benchmark was stopped")]
+    Interrupted,
     /// The data has nothing to measure a row with.
     #[error("the data has no {0} to measure with")]
     NoData(&'static str),

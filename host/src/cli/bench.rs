@@ -1,9 +1,11 @@
 //! `host bench`.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, bail};
-use tracker_host::bench::{Bench, Effort, Line, Peer, Source, StoreBench, StoreLine, plot};
+use tracker_host::bench::{Bench, Effort, Line, Peer, Source, StoreBench, StoreLine, Watch, plot};
 use tracker_host::{Tracker, peak_memory};
 
 use super::{Exit, Output};
@@ -108,16 +110,22 @@ pub fn run(args: Args, output: &mut Output) -> Result<Exit> {
         None => tempfile::Builder::new().prefix("host-bench-").tempdir(),
     };
     let place = place.context("no directory to work in; name one with --directory")?;
+    let interrupted = super::interruption()?;
+    let written = RefCell::new(Ok(()));
+    let watch = Watch {
+        progress: Box::new(|doing| tracing::info!("{doing}")),
+        // Nothing is left to measure for where rows can no more be printed, as into a closed pipe.
+        interrupted: Box::new(|| interrupted.load(Ordering::SeqCst) || written.borrow().is_err()),
+    };
     if let Some(store) = &args.store {
         let files = args.rows.first().copied().unwrap_or(1_000);
-        return beside_lmdb(store, files, args.quick, place.path(), output);
+        return beside_lmdb(store, files, args.quick, place.path(), watch, &written, output);
     }
     let json = output.is_json();
     if !json {
         output.line(Line::heading())?;
         output.flush()?;
     }
-    let mut written = Ok(());
     let bench = Bench {
         sources,
         peers,
@@ -126,16 +134,15 @@ pub fn run(args: Args, output: &mut Output) -> Result<Exit> {
         host: Some(std::env::current_exe().context("this program's own path")?),
         directory: place.path().to_owned(),
         seed: args.seed,
-        progress: Box::new(|doing| tracing::info!("{doing}")),
+        watch,
         line: Box::new(|line| {
             let printed = if json { output.document(line) } else { output.line(line.text()) };
-            if written.is_ok() {
-                written = printed.and_then(|()| output.flush());
-            }
+            note(&written, printed.and_then(|()| output.flush()));
         }),
     };
-    let lines = bench.run()?;
-    written?;
+    let lines = bench.run();
+    written.replace(Ok(()))?;
+    let lines = lines?;
     if let Some(file) = &args.plot {
         plot(&lines, file)?;
     }
@@ -145,25 +152,40 @@ pub fn run(args: Args, output: &mut Output) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn beside_lmdb(store: &Path, files: usize, quick: bool, directory: &Path, output: &mut Output) -> Result<Exit> {
+/// Keeps the first error.
+fn note(written: &RefCell<Result<()>>, printed: Result<()>) {
+    let mut written = written.borrow_mut();
+    if written.is_ok() {
+        *written = printed;
+    }
+}
+
+fn beside_lmdb(
+    store: &Path,
+    files: usize,
+    quick: bool,
+    directory: &Path,
+    watch: Watch<'_>,
+    written: &RefCell<Result<()>>,
+    output: &mut Output,
+) -> Result<Exit> {
     let json = output.is_json();
     if !json {
         output.line(StoreLine::heading())?;
     }
-    let mut written = Ok(());
     let bench = StoreBench {
         store: Tracker::options(store),
         directory,
         files: files.max(2 * LEAST),
         effort: if quick { Effort::QUICK } else { Effort::FULL },
+        watch,
         line: Box::new(|line| {
             let printed = if json { output.document(line) } else { output.line(line.text()) };
-            if written.is_ok() {
-                written = printed.and_then(|()| output.flush());
-            }
+            note(written, printed.and_then(|()| output.flush()));
         }),
     };
-    bench.run()?;
-    written?;
+    let measured = bench.run();
+    written.replace(Ok(()))?;
+    measured?;
     Ok(Exit::Done)
 }

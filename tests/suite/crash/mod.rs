@@ -1,5 +1,7 @@
 //! What a store keeps when its map, its writers, the power or the disk give out.
 
+#[cfg(all(feature = "bench", unix))]
+mod bench;
 mod damage;
 #[cfg(unix)]
 mod environment;
