@@ -180,3 +180,28 @@ fn a_target_is_judged_by_the_peers_that_were_measured() {
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("--peers none measures the tracker alone"), "{text}");
 }
+
+#[test]
+fn a_store_of_the_users_choice_may_be_a_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("store");
+    let bench = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_host"));
+        command.args(["bench", "--quick", "--rows", "200", "--json", "--store"]).arg(&store).output().unwrap()
+    };
+    let output = bench();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for name in ["import, 1000 rows a transaction", "get-symbols, ten", "upsert-file, again, 16 clients"] {
+        let line = lines.iter().find(|line| line["name"] == name).unwrap();
+        assert!(line["store"].as_f64().unwrap() > 0.0 && line["lmdb"].as_f64().unwrap() > 0.0, "{line}");
+    }
+    assert_eq!(Tracker::open(&store).unwrap().verify().unwrap().errors, 0);
+
+    // What is in a store already is nobody's to measure with.
+    let output = bench();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("has files, and the benchmark would write to it; name an empty store"), "{text}");
+}

@@ -112,15 +112,16 @@ impl StoreBench<'_> {
     fn measure(&mut self) -> Result<()> {
         let mut store = self.store.clone().open()?;
         if store.file_count()? > 0 {
-            return Err(BenchError::NoData("an empty store"));
+            return Err(BenchError::NotEmpty(store.path().to_owned()));
         }
         let options = Tracker::options(self.directory.join("lmdb"));
         let mut lmdb = options.clone().open()?;
         self.import(&mut store, &mut lmdb)?;
+        // A process has an environment open with one durability at a time.
+        drop((store, lmdb));
         self.watch.fill("the store", self.store.clone(), self.files)?;
-        drop(lmdb);
         self.watch.fill("LMDB's store", options.clone(), self.files)?;
-        let mut lmdb = options.open()?;
+        let (mut store, mut lmdb) = (self.store.clone().open()?, options.open()?);
         for (name, call) in CALLS {
             self.watch.step(name)?;
             let local = self.time(&mut lmdb, call)?;
@@ -192,7 +193,7 @@ impl StoreBench<'_> {
             stop.store(true, Ordering::Relaxed);
             let mut calls = 0;
             for thread in threads {
-                calls += thread.join().map_err(|_| BenchError::NoData("a client that lives"))??;
+                calls += thread.join().map_err(|_| BenchError::Panicked)??;
             }
             Ok(calls as f64 / began.elapsed().max(Duration::from_millis(1)).as_secs_f64())
         })

@@ -54,6 +54,12 @@ pub enum BenchError {
     /// A peer was asked for work that the benchmark never does.
     #[error("the hand-written peers cannot do this: {0}")]
     Unsupported(&'static str),
+    /// The store to measure has files, and the benchmark would write to it.
+    #[error("{} has files, and the benchmark would write to it; name an empty store", .0.display())]
+    NotEmpty(std::path::PathBuf),
+    /// A client of the benchmark panicked.
+    #[error("a client of the benchmark panicked")]
+    Panicked,
     /// The caller asked to stop.
     #[error("the benchmark was stopped")]
     Interrupted,
