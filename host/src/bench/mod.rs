@@ -93,6 +93,8 @@ pub struct Peers {
     pub samples: Samples,
     /// The tracker's store.
     pub store: PathBuf,
+    /// An SQLite database of the data: the source, or the peer's if it was asked for.
+    pub database: Option<PathBuf>,
     /// The environment of the hand-written peer on LMDB, if it was asked for.
     pub lmdb: PathBuf,
 }
@@ -156,7 +158,11 @@ pub fn prepare(
     if let Some(redb) = filled {
         subjects.push(Box::new(native::Native::new(redb, clock)));
     }
-    Ok(Peers { subjects, samples, store, lmdb })
+    let database = match source {
+        Source::Generated(_) => peers.contains(&Peer::Rusqlite).then_some(database),
+        Source::Database(path) => Some(path.clone()),
+    };
+    Ok(Peers { subjects, samples, store, database, lmdb })
 }
 
 /// Writes what a directory's files still have to write, and reads them once.
@@ -202,17 +208,12 @@ impl Bench<'_> {
                 &mut random,
                 &mut self.watch,
             )?;
-            let database = match source {
-                Source::Generated(_) => directory.join("sqlite.db"),
-                Source::Database(path) => path,
-            };
-            // Without the SQLite peer there is no database of generated data.
-            let migrates = number == 0 && self.wants("host migrate") && database.exists();
-            if let Some(host) = self.host.clone().filter(|_| migrates) {
+            let migrates = number == 0 && self.wants("host migrate");
+            if let (true, Some(host), Some(database)) = (migrates, &self.host, &peers.database) {
                 self.watch.step("migrating in processes of their own")?;
                 let runs = if self.effort.rounds > Effort::QUICK.rounds { 5 } else { 1 };
                 let (migrated, enough) = (directory.join("migrated"), self.effort.longest);
-                let migrated = process::migrate(&host, &database, &migrated, runs, enough, &self.watch)?;
+                let migrated = process::migrate(host, database, &migrated, runs, enough, &self.watch)?;
                 migrated.into_iter().for_each(|line| self.add(line, &mut lines));
             }
             for row in &ROWS {

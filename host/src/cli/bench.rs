@@ -1,7 +1,7 @@
 //! `host bench`.
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, bail};
@@ -111,81 +111,80 @@ pub fn run(args: Args, output: &mut Output) -> Result<Exit> {
     };
     let place = place.context("no directory to work in; name one with --directory")?;
     let interrupted = super::interruption()?;
-    let written = RefCell::new(Ok(()));
+    let rows = Rows { output: RefCell::new(output), failed: RefCell::new(None) };
     let watch = Watch {
         progress: Box::new(|doing| tracing::info!("{doing}")),
         // Nothing is left to measure for where rows can no more be printed, as into a closed pipe.
-        interrupted: Box::new(|| interrupted.load(Ordering::SeqCst) || written.borrow().is_err()),
+        interrupted: Box::new(|| interrupted.load(Ordering::SeqCst) || rows.failed.borrow().is_some()),
     };
+    let effort = if args.quick { Effort::QUICK } else { Effort::FULL };
     if let Some(store) = &args.store {
-        let files = args.rows.first().copied().unwrap_or(1_000);
-        return beside_lmdb(store, files, args.quick, place.path(), watch, &written, output);
+        rows.text(StoreLine::heading())?;
+        let bench = StoreBench {
+            store: Tracker::options(store),
+            directory: place.path(),
+            files: args.rows.first().copied().unwrap_or(1_000).max(2 * LEAST),
+            effort,
+            watch,
+            line: Box::new(|line| rows.row(line, line.text())),
+        };
+        let measured = bench.run();
+        rows.printed()?;
+        measured?;
+        return Ok(Exit::Done);
     }
-    let json = output.is_json();
-    if !json {
-        output.line(Line::heading())?;
-        output.flush()?;
-    }
+    rows.text(Line::heading())?;
     let bench = Bench {
         sources,
         peers,
-        effort: if args.quick { Effort::QUICK } else { Effort::FULL },
+        effort,
         only: args.only,
         host: Some(std::env::current_exe().context("this program's own path")?),
         directory: place.path().to_owned(),
         seed: args.seed,
         watch,
-        line: Box::new(|line| {
-            let printed = if json { output.document(line) } else { output.line(line.text()) };
-            note(&written, printed.and_then(|()| output.flush()));
-        }),
+        line: Box::new(|line| rows.row(line, line.text())),
     };
     let lines = bench.run();
-    written.replace(Ok(()))?;
+    rows.printed()?;
     let lines = lines?;
     if let Some(file) = &args.plot {
         plot(&lines, file)?;
     }
-    if let (false, Some(bytes)) = (json, peak_memory()) {
-        output.line(format!("peak memory of this process, with the peers: {} MB", bytes / 1_000_000))?;
+    if let Some(bytes) = peak_memory() {
+        rows.text(format!("peak memory of this process, with the peers: {} MB", bytes / 1_000_000))?;
     }
     Ok(Exit::Done)
 }
 
-/// Keeps the first error.
-fn note(written: &RefCell<Result<()>>, printed: Result<()>) {
-    let mut written = written.borrow_mut();
-    if written.is_ok() {
-        *written = printed;
-    }
+/// Where rows are printed as they are measured.
+struct Rows<'o> {
+    output: RefCell<&'o mut Output>,
+    /// The first error.
+    failed: RefCell<Option<anyhow::Error>>,
 }
 
-fn beside_lmdb(
-    store: &Path,
-    files: usize,
-    quick: bool,
-    directory: &Path,
-    watch: Watch<'_>,
-    written: &RefCell<Result<()>>,
-    output: &mut Output,
-) -> Result<Exit> {
-    let json = output.is_json();
-    if !json {
-        output.line(StoreLine::heading())?;
+impl Rows<'_> {
+    /// Prints a line about the rows, which JSON has not.
+    fn text(&self, text: String) -> Result<()> {
+        let mut output = self.output.borrow_mut();
+        if !output.is_json() {
+            output.line(text)?;
+            output.flush()?;
+        }
+        Ok(())
     }
-    let bench = StoreBench {
-        store: Tracker::options(store),
-        directory,
-        files: files.max(2 * LEAST),
-        effort: if quick { Effort::QUICK } else { Effort::FULL },
-        watch,
-        line: Box::new(|line| {
-            let printed = if json { output.document(line) } else { output.line(line.text()) };
-            note(written, printed.and_then(|()| output.flush()));
-        }),
-    };
-    let measured = bench.run();
-    written.replace(Ok(()))?;
-    measured?;
-    Ok(Exit::Done)
+
+    fn row(&self, row: &impl serde::Serialize, text: String) {
+        let mut output = self.output.borrow_mut();
+        let printed = if output.is_json() { output.document(row) } else { output.line(text) };
+        if let Err(error) = printed.and_then(|()| output.flush()) {
+            self.failed.borrow_mut().get_or_insert(error);
+        }
+    }
+
+    /// The error, if a row could not be printed: it ended the benchmark.
+    fn printed(&self) -> Result<()> {
+        self.failed.take().map_or(Ok(()), Err)
+    }
 }
